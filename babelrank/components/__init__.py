@@ -1,0 +1,1 @@
+"""Everything that runs inside a pipeline step; knows nothing of `babelrank.pipelines`."""

@@ -1,0 +1,1 @@
+"""Gate rules, the verdict in words, and the report."""

@@ -1,0 +1,1 @@
+"""Reading, quarantine, splits and spans, shared by both tasks."""

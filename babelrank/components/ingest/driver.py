@@ -1,0 +1,87 @@
+"""The driver of our ExampleGens: resolves files, spans and windows before caching is decided.
+
+TFX's own input processor resolves one span; this one resolves a window of them into one
+Examples artifact, whose properties name the newest span, all spans and a fingerprint of every
+file (joined and explicit split files included), so that a cache hits only when nothing changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from tfx.components.example_gen import utils
+from tfx.dsl.components.base import base_driver as dsl_base_driver
+from tfx.orchestration import data_types_utils, metadata
+from tfx.orchestration.portable import base_driver
+from tfx.orchestration.portable import data_types as portable_data_types
+from tfx.proto.orchestration import driver_output_pb2
+
+from babelrank.components.config import from_dict
+from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
+from babelrank.components.ingest.spans import InputFile, SpansConfig, fingerprint_of, resolve
+from babelrank.components.ingest.splits import EVAL, TEST
+
+
+class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):
+    """Fills in the execution properties `files`, `spans`, `span`, `version` and the fingerprint.
+
+    Components must name a driver of the one base class, the launcher runs the other's `run`.
+    """
+
+    def __init__(self, metadata_handle: metadata.Metadata) -> None:
+        dsl_base_driver.BaseDriver.__init__(self, metadata_handle)
+        base_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(
+        self, execution_info: portable_data_types.ExecutionInfo
+    ) -> driver_output_pb2.DriverOutput:
+        """Resolves the input.
+
+        Raises:
+            InputError: No file matches, or the wanted span is not there.
+        """
+        properties = resolve_properties(json.loads(execution_info.exec_properties["config"]))
+        output = driver_output_pb2.DriverOutput()
+        for name, value in (execution_info.exec_properties | properties).items():
+            if value is not None:
+                data_types_utils.set_metadata_value(output.exec_properties[name], value)
+        for key, artifacts in execution_info.output_dict.items():
+            artifact = copy.deepcopy(artifacts[0].mlmd_artifact)
+            if key == EXAMPLES:
+                for name in (utils.SPAN_PROPERTY_NAME, utils.VERSION_PROPERTY_NAME):
+                    if properties[name] is not None:
+                        artifact.custom_properties[name].int_value = properties[name]
+                for name in (SPANS, utils.FINGERPRINT_PROPERTY_NAME):
+                    artifact.custom_properties[name].string_value = properties[name]
+            output.output_artifacts[key].artifacts.append(artifact)
+        return output
+
+
+def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
+    """What an ExampleGen of this configuration would read now.
+
+    Returns:
+        Execution properties: `files` and `spans` (JSON), `span`, `version` (or None) and
+        `input_fingerprint`.
+    """
+    spans = from_dict(SpansConfig, config["spans"], "spans")
+    resolved = resolve(config["data"]["path"], spans)
+    files: tuple[InputFile, ...] = resolved.files
+    prints = [resolved.fingerprint]
+    for split in (EVAL, TEST):
+        path = config["splits"].get(f"{split}_path")
+        if path:
+            explicit = resolve(path, SpansConfig(), split)
+            files += explicit.files
+            prints.append(explicit.fingerprint)
+    prints += [fingerprint_of(join["path"]) for join in config["data"].get("joins", [])]
+    return {
+        FILES: files_property(files),
+        SPANS: json.dumps(resolved.spans),
+        utils.SPAN_PROPERTY_NAME: resolved.spans[-1],
+        utils.VERSION_PROPERTY_NAME: resolved.version,
+        utils.FINGERPRINT_PROPERTY_NAME: hashlib.sha256("".join(prints).encode()).hexdigest()[:32],
+    }

@@ -1,0 +1,86 @@
+"""JSON lines: one JSON object a line; keys that are not wanted are ignored."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+
+from babelrank.components.errors import InputError
+from babelrank.components.ingest.text_reader import Record, TextReader
+
+
+class JsonlReader(TextReader):
+    """Reads one file of JSON lines. A key that a row lacks is a missing value."""
+
+    def start(self, head: bytes, final: bool) -> tuple[int, int] | None:
+        """Checks that the first line is an object that has at least one wanted key."""
+        end = head.find(b"\n")
+        if end < 0 and not final:
+            return None
+        first = head.lstrip().split(b"\n", 1)[0]
+        try:
+            row = json.loads(first)
+        except ValueError:
+            return 0, 0  # one bad row; others may be good
+        if not isinstance(row, dict):
+            raise InputError(f"{self.path}: line 1 holds {first[:60]!r}; expected a JSON object.")
+        if self.columns and not any(name in row for name in self.columns):
+            raise InputError(
+                f"{self.path}: missing column {', '.join(map(repr, self.columns))}; the first "
+                f"row has {', '.join(map(repr, row))}."
+            )
+        return 0, 0
+
+    def cut(self, data: bytes) -> int:
+        """End of the last line."""
+        return data.rfind(b"\n") + 1
+
+    def parse(self, data: bytes) -> pa.RecordBatch:
+        """Parses complete records at once; works when every value has the hoped-for type."""
+        schema = pa.schema(list(self.columns.items()))
+        table = pyarrow.json.read_json(
+            io.BytesIO(data),
+            pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        )
+        return table.combine_chunks().to_batches()[0]
+
+    def records(self, data: bytes, final: bool) -> tuple[list[Record], int]:
+        """Parses record by record."""
+        records: list[Record] = []
+        used = 0
+        for at, line in enumerate(io.BytesIO(data).readlines()):
+            if not final and not line.endswith(b"\n"):
+                break
+            used += len(line)
+            if line.strip():
+                records.append(self._record(line, at))
+        return records, used
+
+    def _record(self, line: bytes, at: int) -> Record:
+        raw = line.decode("utf-8", "replace").rstrip("\r\n")
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            return Record(at, raw, None, "bad_json", str(error))
+        if not isinstance(row, dict):
+            return Record(at, raw, None, "bad_json", f"{type(row).__name__} instead of an object")
+        return Record(at, raw, [_text(row.get(name)) for name in self.columns])
+
+
+LIST_SEPARATOR = "\x1f"
+"""Joins the items of a JSON list in a text column; `columns.to_lists` splits them again."""
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return LIST_SEPARATOR + LIST_SEPARATOR.join(_text(item) or "" for item in value)
+    return json.dumps(value, ensure_ascii=False)

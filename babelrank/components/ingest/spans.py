@@ -1,0 +1,196 @@
+"""Which files a run reads: spans, versions, dates and rolling windows in a path pattern.
+
+A pattern may hold `{SPAN}` (a number, optionally `{SPAN:width}`) or `{YYYY}`, `{MM}` and
+`{DD}` (together a date, whose span is its number of days since 1970-01-01, as in TFX), and
+`{VERSION}`; everything else is a glob. Of each span the newest version is read.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystems import FileSystems
+
+from babelrank.components.config import option
+from babelrank.components.errors import ConfigError, InputError
+
+_TOKEN = re.compile(r"\{(SPAN|VERSION)(?::(\d+))?\}|\{(YYYY|MM|DD)\}")
+_EPOCH = datetime.date(1970, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpansConfig:
+    """Which spans a run reads."""
+
+    window: int = option(1, "Number of newest spans that are read together (a rolling window).")
+    span: int | None = option(None, "Newest span to read; null: the newest complete one.")
+    marker: str | None = option(
+        None, "A span is complete only when its folder holds a file of this name (_SUCCESS)."
+    )
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ConfigError(f"window: got {self.window}; takes 1 or more.")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read.
+
+    Attributes:
+        path: Its full name.
+        span: Span it belongs to; 0 without spans.
+        split: Name of the split that all its rows belong to; empty: by the split rule.
+    """
+
+    path: str
+    span: int
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a pattern stands for now.
+
+    Attributes:
+        files: The files, in the order of span and name.
+        spans: The spans, oldest first; (0,) without spans.
+        version: Newest version read in the newest span, if the pattern has versions.
+        fingerprint: Changes when a file comes, goes, or changes size or time.
+    """
+
+    files: tuple[InputFile, ...]
+    spans: tuple[int, ...]
+    version: int | None
+    fingerprint: str
+
+
+def has_spans(pattern: str) -> bool:
+    """True when the pattern tells spans apart."""
+    return any(match[1] == "SPAN" or match[3] for match in _TOKEN.finditer(pattern))
+
+
+def resolve(pattern: str, config: SpansConfig, split: str = "") -> Resolved:
+    """Finds the files that `pattern` stands for.
+
+    Raises:
+        ConfigError: The pattern mixes `{SPAN}` with dates, or names a date in part.
+        InputError: No file matches, or the wanted span is not there.
+    """
+    _check(pattern, config)
+    found: dict[int, dict[int, list[FileMetadata]]] = {}
+    regex = re.compile(_regex(pattern))
+    for metadata in _match(_glob(pattern)):
+        match = regex.fullmatch(metadata.path)
+        if match is not None:
+            groups = match.groupdict()
+            version = int(groups.get("VERSION") or 0)
+            found.setdefault(_span(groups), {}).setdefault(version, []).append(metadata)
+    if config.marker is not None:
+        found = {s: v for s, v in found.items() if _is_complete(v[max(v)], config.marker)}
+    if not found:
+        raise InputError(
+            f"{pattern}: no {'complete span' if config.marker else 'file'} matches"
+            f" (looked for {_glob(pattern)}). Check data.path."
+        )
+    spans = _window(pattern, sorted(found), config)
+    newest = {span: found[span][max(found[span])] for span in spans}
+    files = tuple(
+        InputFile(metadata.path, span, split)
+        for span in spans
+        for metadata in sorted(newest[span], key=lambda metadata: metadata.path)
+    )
+    version = max(found[spans[-1]]) if "{VERSION" in pattern else None
+    return Resolved(files, spans, version, fingerprint(m for s in spans for m in newest[s]))
+
+
+def fingerprint(files: Iterable[FileMetadata]) -> str:
+    """A digest of the files' names, sizes and modification times."""
+    lines = sorted(f"{m.path}\t{m.size_in_bytes}\t{m.last_updated_in_seconds}" for m in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
+def fingerprint_of(path: str) -> str:
+    """The same for the files that one path or glob names.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = _match(path)
+    if not found:
+        raise InputError(f"{path}: no such file.")
+    return fingerprint(found)
+
+
+def _window(pattern: str, spans: Sequence[int], config: SpansConfig) -> tuple[int, ...]:
+    if not has_spans(pattern):
+        return tuple(spans)
+    newest = spans[-1] if config.span is None else config.span
+    if newest not in spans:
+        shown = ", ".join(map(str, spans[-10:]))
+        raise InputError(f"{pattern}: no span {newest}; the newest ones are {shown}.")
+    return tuple(span for span in spans if span <= newest)[-config.window :]
+
+
+def _check(pattern: str, config: SpansConfig) -> None:
+    tokens = [match[1] or match[3] for match in _TOKEN.finditer(pattern)]
+    dates = {"YYYY", "MM", "DD"} & set(tokens)
+    if dates and (len(dates) < 3 or "SPAN" in tokens):
+        raise ConfigError(f"path: {pattern}: takes {{SPAN}}, or all of {{YYYY}}, {{MM}}, {{DD}}.")
+    for name in ("SPAN", "VERSION", "YYYY", "MM", "DD"):
+        if tokens.count(name) > 1:
+            raise ConfigError(f"path: {pattern}: {{{name}}} stands twice.")
+    if not has_spans(pattern) and (config.window > 1 or config.span is not None):
+        raise ConfigError(
+            f"spans: a window or a span needs {{SPAN}} or {{YYYY}}{{MM}}{{DD}} in data.path "
+            f"({pattern})."
+        )
+
+
+def _glob(pattern: str) -> str:
+    return _TOKEN.sub("*", pattern)
+
+
+def _regex(pattern: str) -> str:
+    out, end = [], 0
+    for match in _TOKEN.finditer(pattern):
+        out.append(_escape(pattern[end : match.start()]))
+        name = match[1] or match[3]
+        digits = match[2] or {"YYYY": "4", "MM": "2", "DD": "2"}.get(name)
+        out.append(rf"(?P<{name}>\d{{{digits}}})" if digits else rf"(?P<{name}>\d+)")
+        end = match.end()
+    return "".join(out) + _escape(pattern[end:])
+
+
+def _escape(text: str) -> str:
+    """A glob as a regular expression; Beam's own matching has already applied its details."""
+    parts = re.split(r"(\*\*?|\?|\[[^\]]*\])", text)
+    known = {"*": "[^/]*", "**": ".*", "?": "[^/]"}
+    return "".join(
+        known.get(p, p.replace("[!", "[^") if p.startswith("[") else re.escape(p)) for p in parts
+    )
+
+
+def _span(groups: dict[str, str | None]) -> int:
+    if groups.get("YYYY"):
+        year, month, day = (int(groups[name] or 0) for name in ("YYYY", "MM", "DD"))
+        try:
+            return (datetime.date(year, month, day) - _EPOCH).days
+        except ValueError:
+            raise InputError(f"{year:04}-{month:02}-{day:02} in a file name is no date.") from None
+    return int(groups.get("SPAN") or 0)
+
+
+def _match(glob: str) -> list[FileMetadata]:
+    return list(FileSystems.match([glob])[0].metadata_list)
+
+
+def _is_complete(files: Sequence[FileMetadata], marker: str) -> bool:
+    folders = {posixpath.dirname(metadata.path) for metadata in files}
+    return all(FileSystems.exists(posixpath.join(folder, marker)) for folder in folders)

@@ -1,0 +1,169 @@
+"""Reading files of lines (CSV, TSV, JSON lines) in blocks of complete records.
+
+A block is first parsed as a whole by Arrow. When that fails, the same block is parsed again
+record by record, so that only its bad records are lost. Memory is bounded by the block size
+whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import pyarrow as pa
+
+from babelrank.components.errors import InputError
+from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Location
+
+BLOCK_BYTES = 8 << 20
+MAX_RECORD_BYTES = 64 << 20
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a block that is parsed record by record.
+
+    Attributes:
+        line: Number of its first line within the block, from 0.
+        raw: Its text.
+        values: The values of the wanted columns; None when the record is bad.
+        reason: Why it is bad; empty when it is good.
+        detail: The same in words.
+    """
+
+    line: int
+    raw: str
+    values: Sequence[str | None] | None
+    reason: str = ""
+    detail: str = ""
+
+
+class TextReader(abc.ABC):
+    """Reads one open file of lines.
+
+    Args:
+        path: Name of the file, for messages.
+        columns: Wanted columns and the Arrow type that each is hoped to parse to.
+        block_bytes: Bytes of (decompressed) text in a block.
+    """
+
+    def __init__(
+        self, path: str, columns: Mapping[str, pa.DataType], block_bytes: int = BLOCK_BYTES
+    ) -> None:
+        self.path = path
+        self.columns = dict(columns)
+        self.block_bytes = block_bytes
+
+    @abc.abstractmethod
+    def start(self, head: bytes, final: bool) -> tuple[int, int] | None:
+        """Reads what stands before the first record.
+
+        Args:
+            head: The first bytes of the file, without a byte order mark.
+            final: True when `head` is the whole file.
+
+        Returns:
+            Number of bytes and of lines to skip; None when `head` is too short to tell.
+        """
+
+    @abc.abstractmethod
+    def cut(self, data: bytes) -> int:
+        """Length of the longest prefix of `data` that (very likely) ends a record."""
+
+    @abc.abstractmethod
+    def parse(self, data: bytes) -> pa.RecordBatch:
+        """Parses complete records at once.
+
+        Raises:
+            pa.ArrowInvalid: Some record is bad.
+        """
+
+    @abc.abstractmethod
+    def records(self, data: bytes, final: bool) -> tuple[list[Record], int]:
+        """Parses record by record; also returns the number of bytes used up.
+
+        An incomplete last record is left over unless `final`.
+        """
+
+    def blocks(self, file: IO[bytes]) -> Iterator[Block]:
+        """The file's blocks.
+
+        Raises:
+            InputError: The file is empty, or a wanted column is missing.
+        """
+        data, line, first_row, final = self._read_start(file)
+        while data:
+            end = len(data) if final else self.cut(data)
+            if end:
+                block = self._block(data[:end], line, first_row)
+                used = end
+            else:
+                records, used = self.records(data, final)
+                block = self._block_of_records(records, line, first_row)
+                if not used and len(data) > MAX_RECORD_BYTES:
+                    raise InputError(
+                        f"{self.path}: line {line}: a record is longer than "
+                        f"{MAX_RECORD_BYTES >> 20} MiB. Is this the right format?"
+                    )
+            if block.rows:
+                yield block
+            line += _lines(data[:used])
+            first_row += block.rows
+            more = b"" if final else file.read(self.block_bytes)
+            final = final or not more
+            data = data[used:] + more
+
+    def _read_start(self, file: IO[bytes]) -> tuple[bytes, int, int, bool]:
+        data = file.read(self.block_bytes)
+        if not data.removeprefix(BOM).strip():
+            raise InputError(f"{self.path}: the file is empty; expected rows.")
+        data = data.removeprefix(BOM)
+        final = False
+        while (skip := self.start(data, final)) is None:
+            more = file.read(self.block_bytes)
+            final = not more
+            data += more
+        return data[skip[0] :], 1 + skip[1], 0, final
+
+    def _block(self, data: bytes, line: int, first_row: int) -> Block:
+        try:
+            batch = self.parse(data)
+        except pa.ArrowInvalid:
+            records, _ = self.records(data, final=True)
+            return self._block_of_records(records, line, first_row)
+
+        def locate(indices: Sequence[int]) -> list[Location]:
+            records, _ = self.records(data, final=True)
+            return [_location(records[i], line) for i in indices]
+
+        return Block(batch, locate, first_row)
+
+    def _block_of_records(self, records: list[Record], line: int, first_row: int) -> Block:
+        good = [record for record in records if record.values is not None]
+        bad = [
+            BadRow(_location(record, line), record.reason, record.detail)
+            for record in records
+            if record.values is None
+        ]
+        names = list(self.columns)
+        arrays = [
+            pa.array([record.values[i] for record in good if record.values], pa.string())
+            for i in range(len(names))
+        ]
+        batch = pa.RecordBatch.from_arrays(arrays, names)
+
+        def locate(indices: Sequence[int]) -> list[Location]:
+            return [_location(good[i], line) for i in indices]
+
+        return Block(batch, locate, first_row, bad)
+
+
+def _location(record: Record, first_line: int) -> Location:
+    return Location(f"line {first_line + record.line}", record.raw[:RAW_LIMIT])
+
+
+def _lines(data: bytes) -> int:
+    return data.count(b"\n")

@@ -1,0 +1,1 @@
+"""Click and rating prediction: from log rows to a servable ranking model."""

@@ -1,0 +1,1 @@
+"""Pushing a model and asking it for predictions."""

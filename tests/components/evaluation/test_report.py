@@ -1,0 +1,374 @@
+"""Tests of the run report: the words of the verdict, run.json's keys, and a page that is safe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from babelrank.components.evaluation import report
+from babelrank.components.evaluation.report import (
+    Charts,
+    Finding,
+    RowsSummary,
+    RunSummary,
+    SliceRow,
+    StepSummary,
+    verdict_lines,
+    write_html,
+    write_run_json,
+)
+
+PUSHED = RunSummary(
+    run_id="r1",
+    pipeline="clicks",
+    task="ranking",
+    status="pushed",
+    blessed=True,
+    pushed_model="/models/7",
+    started="2026-03-04T10:15:01.5+00:00",
+    seconds={"Ingest": 4.0, "Trainer": 131.0},
+    steps=(
+        StepSummary(name="Ingest", state="cached", seconds=4.0),
+        StepSummary(name="Trainer", state="ran", seconds=131.0),
+    ),
+    metrics={"log_loss": 0.41, "auc": 0.771},
+    baseline={"log_loss": 0.40, "auc": 0.768},
+    split="test",
+    split_note="The gate used test.",
+    verdict=(Finding(ok=True, text="auc 0.771 is at least 0.740."),),
+    rows=RowsSummary(
+        read=1_000_000,
+        used=997_000,
+        dropped={"label missing": 1000},
+        quarantined={"bad label": 2000},
+        examples=(("bad label", "a.csv", 1234, "u1,\x00<script>alert(1)</script>\u202e,\udcff"),),
+    ),
+    splits={"train": 900_000, "test": 97_000},
+    spans=(1, 2),
+    versions={"tfx": "1.16.0"},
+    optimum={"auc": 0.785},
+    config_yaml="path: <clicks> & more",
+)
+CHARTS = Charts(
+    roc=[(0, 0), (0.2, 0.7), (1, 1)],
+    roc_baseline=[(0, 0), (0.2, 0.6), (1, 1)],
+    calibration=[(0.1, 0.12, 50), (0.3, 0.29, 10)],
+    loss=[(0, 0.7), (100, 0.5)],
+    evaluation={"auc": [(50, 0.6), (100, 0.77)], "my $x_metric": [(50, 1.0)]},
+    slices=(
+        SliceRow(slice="hour=<3>", examples=1200, metrics={"auc": 0.8}, baseline={"auc": 0.65}),
+        SliceRow(slice="hour=4", examples=10, metrics={"auc": math.nan}),
+    ),
+)
+REFUSED = dataclasses.replace(
+    PUSHED,
+    status="refused",
+    blessed=False,
+    pushed_model=None,
+    verdict=(
+        Finding(ok=True, text="fine."),
+        Finding(ok=False, text="calibration 1.3 on slice hour=3 is above 1.1."),
+    ),
+)
+FAILED = RunSummary(
+    run_id="r2",
+    pipeline="clicks",
+    task="ranking",
+    status="failed",
+    started="yesterday",
+    steps=(
+        StepSummary(
+            name="Ingest", state="failed", seconds=2.0, error="BadRows: 6 %\n  a.csv:3 <x>"
+        ),
+        StepSummary(name="Trainer", state="not reached"),
+    ),
+    rows=RowsSummary(read=100, used=0, quarantined={"bad label": 6}),
+)
+RATING = dataclasses.replace(PUSHED, metrics={"rmse": 0.88}, baseline=None, optimum=None)
+
+
+class _Reader(HTMLParser):
+    """Collects tags, attributes and text, and checks that tags close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.text += " " if tag in ("td", "th", "span", "pre", "div") else ""
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _page(folder: Path, summary: RunSummary, charts: Charts | None = None) -> tuple[str, _Reader]:
+    path = folder / "new" / "report.html"
+    write_html(summary, charts or Charts(), path)
+    html = path.read_text(encoding="utf-8")
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    reader = _Reader()
+    reader.feed(html)
+    assert not reader.open
+    reader.text = re.sub(r"\s+", " ", reader.text)
+    return html, reader
+
+
+@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED, RATING])
+@pytest.mark.parametrize("charts", [CHARTS, Charts()])
+def test_page_is_self_contained_and_accessible(
+    tmp_path: Path, summary: RunSummary, charts: Charts
+) -> None:
+    html, page = _page(tmp_path, summary, charts)
+    assert not re.search(r"https?://|@import|<script", html)
+    for tag, attributes in page.tags:
+        assert not attributes.get("src")
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        if tag == "th":
+            assert attributes["scope"] in ("col", "row")
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden")
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert [tag for tag, _ in page.tags].count("h1") == 1
+
+
+def test_pushed_page_says_what_matters(tmp_path: Path) -> None:
+    _, page = _page(tmp_path, PUSHED, CHARTS)
+    for text in (
+        "Pushed · clicks",
+        "The model passed the gate and stands in /models/7",
+        "Metrics on test",
+        "baseline 0.768 +0.003 better",
+        "+0.010 worse",
+        "AUC 0.771 of 0.785 reachable (95 % of the way from 0.5)",
+        "✓ passed auc 0.771 is at least 0.740.",
+        "quarantined: bad label 2,000 0.20 %",
+        "bad label · a.csv, row 1,234",
+        "hour=<3> 1,200 0.800 +0.150 better",
+        "hour=4 10 n/a",
+        "ROC curve",
+        "Predicted and actual",
+        "best 0.770 at 100",
+        "Ingest cached 4.0 s",
+        "Trainer ran 2 min 11 s",
+        "path: <clicks> & more",
+        "2026-03-04 10:15 UTC",
+    ):
+        assert text in page.text
+
+
+def test_raw_rows_are_escaped_and_made_visible(tmp_path: Path) -> None:
+    html, page = _page(tmp_path, PUSHED)
+    assert "u1,\\x00&lt;script&gt;alert(1)&lt;/script&gt;\\u202e,\\udcff" in html
+    assert "\x00" not in html
+    assert "\u202e" not in html
+    assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_refused_page_names_the_reason_first(tmp_path: Path) -> None:
+    _, page = _page(tmp_path, REFUSED)
+    assert "Refused The gate refused the model; nothing was pushed. 1 of 2 checks" in page.text
+    assert "✗ refused calibration 1.3 on slice hour=3 is above 1.1. ✓ passed fine." in page.text
+
+
+def test_failed_page_shows_error_and_bad_rows(tmp_path: Path) -> None:
+    _, page = _page(tmp_path, FAILED)
+    for text in (
+        "Failed at Ingest",
+        "The gate was not reached. Nothing was pushed.",
+        "BadRows: 6 % a.csv:3 <x>",
+        "so there are no metrics",
+        "✗ failed 2.0 s",
+        "not reached –",
+        "so no row was used",
+    ):
+        assert text in page.text
+    assert "Plots" not in page.text
+
+
+def test_rating_page_has_calibration_but_no_roc(tmp_path: Path) -> None:
+    charts = Charts(calibration=[(2.0, 2.1, 5), (4.0, 3.9, 9)])
+    _, page = _page(tmp_path, RATING, charts)
+    assert "RMSE 0.880" in page.text
+    assert "There was no blessed model to compare with." in page.text
+    assert "Predicted and actual" in page.text
+    assert "ROC" not in page.text
+
+
+def test_rows_that_do_not_add_up_are_pointed_out(tmp_path: Path) -> None:
+    summary = dataclasses.replace(PUSHED, rows=RowsSummary(read=10, used=8))
+    _, page = _page(tmp_path, summary)
+    assert "The counts do not add up: 10 rows read, 8 accounted for." in page.text
+
+
+def test_many_slices_fold(tmp_path: Path) -> None:
+    slices = tuple(SliceRow(slice=f"user={i}", examples=1, metrics={"auc": 0.6}) for i in range(50))
+    _, page = _page(tmp_path, PUSHED, Charts(slices=slices))
+    assert "20 more slices" in page.text
+    assert "user=49" in page.text
+
+
+def test_page_is_deterministic(tmp_path: Path) -> None:
+    assert _page(tmp_path / "a", PUSHED, CHARTS)[0] == _page(tmp_path / "b", PUSHED, CHARTS)[0]
+
+
+def _run_json(folder: Path, summary: RunSummary) -> dict[str, Any]:
+    write_run_json(summary, folder / "run.json")
+    assert [p.name for p in folder.iterdir()] == ["run.json"]
+    content: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED])
+def test_run_json_has_exactly_these_keys(tmp_path: Path, summary: RunSummary) -> None:
+    assert set(_run_json(tmp_path, summary)) == {
+        *("status", "blessed", "pushed_model", "metrics", "baseline", "rows", "seconds", "spans"),
+        *("versions", "run_id", "pipeline", "task", "started", "split", "splits", "verdict"),
+        *("steps", "optimum"),
+    }
+
+
+def test_run_json_values(tmp_path: Path) -> None:
+    content = _run_json(tmp_path, PUSHED)
+    assert content["rows"] == {
+        "read": 1_000_000,
+        "used": 997_000,
+        "quarantined": 2000,
+        "dropped": 1000,
+        "by_reason": {"bad label": 2000, "label missing": 1000},
+    }
+    assert content["verdict"] == [{"ok": True, "text": "auc 0.771 is at least 0.740."}]
+    assert content["spans"] == [1, 2]
+    assert content["steps"][0] == {
+        "name": "Ingest",
+        "state": "cached",
+        "seconds": 4.0,
+        "error": None,
+    }
+
+
+def test_run_json_of_a_failed_run(tmp_path: Path) -> None:
+    content = _run_json(tmp_path, FAILED)
+    assert content["status"] == "failed"
+    assert content["blessed"] is None
+    assert content["pushed_model"] is None
+    assert content["metrics"] == {}
+    assert content["baseline"] is None
+
+
+def test_run_json_makes_null_of_what_is_not_finite(tmp_path: Path) -> None:
+    metrics = {"auc": math.nan, "rmse": math.inf, "log_loss": np.float32(0.5), "n": np.int64(3)}
+    summary = dataclasses.replace(PUSHED, metrics=MappingProxyType(metrics))
+    found = _run_json(tmp_path, summary)["metrics"]
+    assert found == {"auc": None, "rmse": None, "log_loss": 0.5, "n": 3}
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run_json(tmp_path, PUSHED)
+
+    def full(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(report.os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_run_json(FAILED, tmp_path / "run.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "pushed"
+
+
+def test_verdict_lines_of_a_pushed_run() -> None:
+    assert verdict_lines(PUSHED) == [
+        "PUSHED  auc 0.771 (baseline 0.768, +0.003), log_loss 0.410 (baseline 0.400, +0.010)",
+        "  ok  auc 0.771 is at least 0.740.",
+        "  measured on test. The gate used test.",
+        "  AUC 0.771 of 0.785 reachable (95 % of the way from 0.5)",
+        "  1,000,000 rows read, 997,000 used, 1,000 dropped (label missing 1,000), "
+        "2,000 quarantined (bad label 2,000)",
+        "  model: /models/7",
+    ]
+
+
+def test_verdict_lines_of_refused_and_failed_runs() -> None:
+    assert "  NO  calibration 1.3 on slice hour=3 is above 1.1." in verdict_lines(REFUSED)
+    assert verdict_lines(FAILED)[:2] == ["FAILED at Ingest", "  Ingest: BadRows: 6 %"]
+
+
+def test_verdict_lines_carry_no_terminal_escapes() -> None:
+    finding = Finding(ok=False, text="slice hour=\x1b[2J is low")
+    lines = verdict_lines(dataclasses.replace(REFUSED, verdict=(finding,)))
+    assert "  NO  slice hour=\\x1b[2J is low" in lines
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.77123, "0.771"), (0, "0"), (0.0, "0.000"), (27.34, "27.3"), (12345.6, "12,346")]
+    + [(0.002134, "0.00213"), (math.nan, "n/a"), (-0.5, "-0.500"), (1234, "1,234")],
+)
+def test_number(value: float, text: str) -> None:
+    assert report.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "text"),
+    [(0.771, 0.768, "+0.003"), (0.5, 0.5, "no change"), (0.5002, 0.5, "+0.0002")]
+    + [(27.3, 26.0, "+1.3"), (0.4, math.nan, "n/a"), (0.4, 0.5, "-0.100")],
+)
+def test_difference(value: float, baseline: float, text: str) -> None:
+    assert report.difference(value, baseline) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "baseline", "expected"),
+    [("auc", 0.8, 0.7, True), ("rmse", 0.8, 0.7, False), ("calibration", 0.98, 1.1, True)]
+    + [("auc", 0.7, 0.7, None), ("mystery", 1.0, 2.0, None), ("auc", math.nan, 0.7, None)],
+)
+def test_better(name: str, value: float, baseline: float, expected: bool | None) -> None:
+    assert report.better(name, value, baseline) is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "< 0.1 s"), (0.4, "0.4 s"), (9.96, "10 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s")]
+    + [(3720, "1 h 02 min")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(1, 100_000, "< 0.01 %"), (0, 5, "0 %"), (5, 0, "0 %"), (1, 200, "0.50 %"), (1, 1, "100 %")],
+)
+def test_share(part: int, whole: int, text: str) -> None:
+    assert report.share(part, whole) == text
+
+
+def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
+    names, rows = report.slice_table(CHARTS.slices)
+    assert names == ["auc"]
+    assert [(row["bar"], row["tick"]) for row in rows] == [(100.0, 50.0), (None, None)]
+
+
+def test_visible_keeps_letters_of_all_scripts_and_spaces() -> None:
+    assert report.visible("naïve 日本\u00a0x") == "naïve 日本\u00a0x"
+    assert report.visible("a\tb\nc", keep="\n") == "a\\tb\nc"
