@@ -142,12 +142,12 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
 def commented_yaml(cls: type) -> str:
     """The default configuration as YAML, each key explained.
 
-    A section without a default is shown commented out, so that the text loads as it stands.
+    Keys without a default show an example, so that the text loads as it stands.
     """
-    return "\n".join(_commented(cls, indent=0)) + "\n"
+    return "\n".join(_commented(cls, 0, {})) + "\n"
 
 
-def _commented(cls: type, indent: int) -> list[str]:
+def _commented(cls: type, indent: int, examples: Mapping[str, Any]) -> list[str]:
     hints, pad, lines = _type_hints(cls), "  " * indent, []
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
@@ -156,10 +156,12 @@ def _commented(cls: type, indent: int) -> list[str]:
         if nested:
             help_text = field.metadata.get("help", "")
         lines += [f"{pad}# {line}" for line in textwrap.wrap(help_text, 92 - len(pad))]
-        if nested and "example" not in field.metadata:
-            lines += [f"{pad}{field.name}:", *_commented(typing.cast(type, hint), indent + 1)]
+        value = examples.get(field.name, field.metadata.get("example"))
+        if nested and not isinstance(value, str):
+            inner = _commented(typing.cast(type, hint), indent + 1, value or {})
+            lines += [f"{pad}{field.name}:", *inner]
             continue
-        value = field.metadata["example"] if _is_required(field) else to_dict(_default(field))
+        value = to_dict(_default(field)) if value is None else value
         rendered = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
         lines.append(f"{pad}{field.name}: {rendered.removesuffix('...' + chr(10)).strip()}")
     return lines

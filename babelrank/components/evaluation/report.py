@@ -22,6 +22,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
 
+from babelrank.components.evaluation.gate import Finding
 from babelrank.components.evaluation.plots import (
     Charts,
     SliceRow,
@@ -60,19 +61,6 @@ _METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "perplexity": ("Perplexity", "lower"),
     "loss": ("Loss", "lower"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One sentence of the verdict.
-
-    Attributes:
-        ok: False if the finding alone is enough to refuse the model.
-        text: The sentence: which metric, value, threshold and slice.
-    """
-
-    ok: bool
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from tfx.proto.orchestration import driver_output_pb2
 
 from babelrank.components.config import from_dict
 from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
-from babelrank.components.ingest.spans import InputFile, SpansConfig, fingerprint_of, resolve
-from babelrank.components.ingest.splits import EVAL, TEST
+from babelrank.components.ingest.config import EVAL, TEST, SpansConfig
+from babelrank.components.ingest.spans import InputFile, fingerprint_of, resolve
 
 
 class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):

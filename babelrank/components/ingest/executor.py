@@ -28,9 +28,16 @@ from tfx.types import artifact_utils
 from babelrank.components.config import from_dict
 from babelrank.components.ingest import splits
 from babelrank.components.ingest.blocks import BadRow, Block, Rows
-from babelrank.components.ingest.config import IngestConfig
+from babelrank.components.ingest.config import (
+    ROW,
+    SPLITS,
+    TIME,
+    TRAIN,
+    IngestConfig,
+    SplitsConfig,
+)
 from babelrank.components.ingest.spans import InputFile
-from babelrank.components.ingest.splits import SplitsConfig, Splitter
+from babelrank.components.ingest.splits import Splitter
 from babelrank.components.ingest.summary import Summary, quarantine_line, total
 from babelrank.components.ingest.writer import ExampleWriter
 
@@ -143,7 +150,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         eval_fraction = 0.0 if config.eval_path else config.eval
         test_fraction = 0.0 if config.test_path or whole_span is not None else config.test
         rule = Splitter(config.by, eval_fraction, test_fraction, test_span=whole_span)
-        if config.by != splits.TIME or not eval_fraction + test_fraction:
+        if config.by != TIME or not eval_fraction + test_fraction:
             return rule
         counted = [f for f in files if not f.split and f.span != whole_span]
         seconds, counts = self._count_times(counted, source, os.path.join(folder, ".times"))
@@ -227,10 +234,10 @@ class _IngestFile(beam.DoFn):
         summary.dropped.update(rows.dropped)
         summary.counts.update(rows.counts)
         assigned = self._assign(block, rows, file, keys)
-        for i, name in enumerate(splits.SPLITS):
+        for i, name in enumerate(SPLITS):
             chosen = np.flatnonzero(assigned == i)
             batch = rows.take(chosen)
-            if name == splits.TRAIN:
+            if name == TRAIN:
                 batch, dropped = self._source.thin(batch, keys[chosen])
                 summary.dropped.update(dropped)
             writer.write(name, batch)
@@ -244,11 +251,11 @@ class _IngestFile(beam.DoFn):
         self, block: Block, rows: Rows, file: InputFile, keys: npt.NDArray[np.uint64]
     ) -> npt.NDArray[np.int8]:
         if file.split:
-            return np.full(len(keys), splits.SPLITS.index(file.split), np.int8)
+            return np.full(len(keys), SPLITS.index(file.split), np.int8)
         rule = self._plan.splitter
-        if rule.by == splits.TIME:
+        if rule.by == TIME:
             return rule.assign(file.span, self._source.seconds(rows), keys)
-        if rule.by != splits.ROW:
+        if rule.by != ROW:
             keys = self._source.keys(block, rows, rule.by)
         return rule.assign(file.span, np.zeros(len(keys), np.int64), keys)
 

@@ -17,26 +17,11 @@ from dataclasses import dataclass
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-from babelrank.components.config import option
 from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.ingest.config import SpansConfig
 
 _TOKEN = re.compile(r"\{(SPAN|VERSION)(?::(\d+))?\}|\{(YYYY|MM|DD)\}")
 _EPOCH = datetime.date(1970, 1, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpansConfig:
-    """Which spans a run reads."""
-
-    window: int = option(1, "Number of newest spans that are read together (a rolling window).")
-    span: int | None = option(None, "Newest span to read; null: the newest complete one.")
-    marker: str | None = option(
-        None, "A span is complete only when its folder holds a file of this name (_SUCCESS)."
-    )
-
-    def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ConfigError(f"window: got {self.window}; takes 1 or more.")
 
 
 @dataclass(frozen=True)

@@ -15,47 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from babelrank.components.config import option
-from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.errors import InputError
+from babelrank.components.ingest.config import SPLITS, TEST, TIME
 
-TRAIN, EVAL, TEST = "train", "eval", "test"
-SPLITS = (TRAIN, EVAL, TEST)
-ROW, TIME = "row", "time"
 _HASH_KEY = "babelrank-split1"  # 16 characters, as pandas' hash wants
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitsConfig:
-    """How rows are divided into train, eval and test."""
-
-    by: str = option(
-        ROW,
-        "time: the latest rows are test, those before them eval; row: at random; any other "
-        "word is a column: all rows with the same value are on one side.",
-    )
-    eval: float = option(0.1, "Fraction of the rows for eval (early stopping).")
-    test: float = option(0.1, "Fraction for test (the gate); 0: the gate uses eval.")
-    eval_path: str | None = option(None, "Files that are the eval split, in place of a fraction.")
-    test_path: str | None = option(None, "Files that are the test split, in place of a fraction.")
-
-    def __post_init__(self) -> None:
-        for name in ("eval", "test"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name}: got {getattr(self, name)}; takes 0 <= x < 1.")
-        if self.eval + self.test >= 1:
-            raise ConfigError(f"eval + test: got {self.eval + self.test}; takes less than 1.")
-        if self.eval == 0 and self.eval_path is None:
-            raise ConfigError("eval: got 0; training needs an eval split (or eval_path).")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the splits that there will be."""
-        return SPLITS if self.test or self.test_path else (TRAIN, EVAL)
-
-    @property
-    def gate(self) -> str:
-        """Name of the split that the gate judges by."""
-        return self.names[-1]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class DataConfig:
         {}, "Columns with several categories each, and the separator between them."
     )
     dense: tuple[str, ...] = option((), "Columns with a number each.")
-    training_only: dict[str, str | float] = option(
+    training_only: dict[str, Any] = option(
         {}, "Features known only in the log (such as position), and the value used in serving."
     )
     joins: tuple[JoinConfig, ...] = option((), "Files whose columns are added to every row.")
@@ -129,8 +129,10 @@ class DataConfig:
                     f"{', '.join((*self.categorical, *self.dense))}."
                 )
             value = self.training_only[name]
-            if name in self.dense and not isinstance(value, float):
+            if name in self.dense and not isinstance(value, int | float):
                 raise ConfigError(f"training_only.{name}: got {value!r}; takes a number.")
+            if name in self.categorical and not isinstance(value, int | str):
+                raise ConfigError(f"training_only.{name}: got {value!r}; takes a category.")
         if not 0 < self.keep_negatives <= 1:
             raise ConfigError(f"keep_negatives: got {self.keep_negatives}; takes 0 < x <= 1.")
         if self.keep_negatives < 1 and self.objective != "click":

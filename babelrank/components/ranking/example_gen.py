@@ -30,12 +30,11 @@ from babelrank.components.errors import ConfigError
 from babelrank.components.ingest import columns, driver, executor, splits
 from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord
 from babelrank.components.ingest.blocks import Block, Rows
-from babelrank.components.ingest.config import IngestConfig
+from babelrank.components.ingest.config import ROW, TIME, IngestConfig, SpansConfig, SplitsConfig
 from babelrank.components.ingest.csv_reader import CsvReader
 from babelrank.components.ingest.files import open_input
 from babelrank.components.ingest.jsonl_reader import JsonlReader
-from babelrank.components.ingest.spans import InputFile, SpansConfig
-from babelrank.components.ingest.splits import SplitsConfig
+from babelrank.components.ingest.spans import InputFile
 from babelrank.components.ranking.config import DataConfig, JoinConfig
 from babelrank.components.ranking.records import (
     LABEL,
@@ -57,11 +56,11 @@ class ClickLogSource:
         split_by: The split rule's `by`; a column of this name is read too.
     """
 
-    def __init__(self, config: DataConfig, split_by: str = splits.ROW) -> None:
+    def __init__(self, config: DataConfig, split_by: str = ROW) -> None:
         self._config = config
         self._reader = RowReader(config, [_load_join(join) for join in config.joins])
         self._columns = self._reader.columns()
-        if split_by not in (splits.ROW, splits.TIME):
+        if split_by not in (ROW, TIME):
             self._columns.setdefault(split_by, pa.string())
 
     def blocks(self, file: InputFile) -> Iterator[Block]:
@@ -212,7 +211,7 @@ class ClickLogExampleGen(base_beam_component.BaseBeamComponent):
         ingest: IngestConfig | None = None,
     ) -> None:
         splits = splits or SplitsConfig()
-        if splits.by == "time" and data.timestamp is None:
+        if splits.by == TIME and data.timestamp is None:
             raise ConfigError("splits.by: time needs data.timestamp.")
         config = {
             "data": to_dict(data),

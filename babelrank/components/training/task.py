@@ -82,6 +82,20 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
             optimizer = optimizers.create(optimizer_config)
         return optimizers.with_loss_scaling(optimizer, runtime_config)
 
+    def metric_mode(self, name: str) -> str:
+        """Whether a larger ("max") or a smaller ("min") value of an eval metric is better.
+
+        Raises:
+            ConfigError: Neither is known to be better.
+        """
+        if name == self.best_metric:
+            return self.best_metric_mode
+        if name == self.loss:
+            return "min"
+        raise ConfigError(
+            f"early_stopping.metric: got {name!r}; takes {self.best_metric} or {self.loss}."
+        )
+
     def initialize(self, model: tf.keras.Model) -> None:
         """Loads `task_config.init_checkpoint` into a new model; does nothing when it is unset.
 

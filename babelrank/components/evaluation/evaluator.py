@@ -1,0 +1,245 @@
+"""The Evaluator: TFMA measures through the exported signature, our gate judges.
+
+The component is TFX's, with one difference: the blessing comes from `gate.judge`, which can
+explain itself, knows a policy for the first run, and refuses metrics that are not finite.
+The evaluation artifact also holds `verdict.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import types
+from tfx.components.evaluator import constants
+from tfx.components.evaluator import executor as tfx_executor
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.io import fileio
+from tfx.types import (
+    artifact_utils,
+    channel,
+    component_spec,
+    standard_artifacts,
+    standard_component_specs,
+)
+
+from babelrank.components.config import from_dict, to_dict
+from babelrank.components.evaluation.gate import (
+    OVERALL,
+    EvaluationConfig,
+    Finding,
+    check_objective,
+    judge,
+)
+
+VERDICT_FILE = "verdict.json"
+CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
+_CALIBRATION_BUCKETS = 20
+_THRESHOLDS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the gate said.
+
+    Attributes:
+        blessed: True when the model may be pushed.
+        split: Split that the metrics were taken on.
+        findings: Why, in sentences.
+        candidate: Slice to metric to value.
+        baseline: The same of the last blessed model; None without one.
+    """
+
+    blessed: bool
+    split: str
+    findings: tuple[Finding, ...]
+    candidate: dict[str, dict[str, float]]
+    baseline: dict[str, dict[str, float]] | None
+
+    @classmethod
+    def load(cls, evaluation_uri: str) -> Verdict:
+        """Reads the verdict of an evaluation artifact."""
+        with fileio.open(os.path.join(evaluation_uri, VERDICT_FILE)) as file:
+            data = json.loads(file.read())
+        findings = tuple(Finding(**finding) for finding in data.pop("findings"))
+        return cls(findings=findings, **data)
+
+    def save(self, evaluation_uri: str) -> None:
+        """Writes the verdict into an evaluation artifact."""
+        with fileio.open(os.path.join(evaluation_uri, VERDICT_FILE), "w") as file:
+            file.write(json.dumps(asdict(self), indent=1))
+
+
+def ranking_eval_config(
+    config: EvaluationConfig, objective: str, label: str, prediction: str, weight: str | None
+) -> tfma.EvalConfig:
+    """TFMA's configuration: which metrics, on which slices, through which signature.
+
+    Args:
+        config: Names the slices.
+        objective: `click` or `rating`.
+        label: Name of the label in the examples.
+        prediction: Name of the signature's output.
+        weight: Name of the sample weight in the examples, if there is one.
+    """
+    check_objective(config, objective)
+    specs = [tfma.MetricConfig(class_name="ExampleCount", config='{"name": "examples"}')]
+    for class_name, options in _METRICS[objective]:
+        specs.append(tfma.MetricConfig(class_name=class_name, config=json.dumps(options)))
+    slices = [tfma.SlicingSpec()]
+    slices += [tfma.SlicingSpec(feature_keys=name.split("*")) for name in config.slices]
+    model = tfma.ModelSpec(
+        signature_name="serving_default", label_key=label, prediction_key=prediction
+    )
+    if weight is not None:
+        model.example_weight_key = weight
+    evaluation = tfma.EvalConfig(
+        model_specs=[model],
+        slicing_specs=slices,
+        metrics_specs=[tfma.MetricsSpec(metrics=specs)],
+    )
+    evaluation.options.min_slice_size.value = config.min_slice_examples
+    return evaluation
+
+
+_METRICS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "click": [
+        ("AUC", {"name": "auc", "num_thresholds": _THRESHOLDS}),
+        ("AUCPrecisionRecall", {"name": "pr_auc", "num_thresholds": _THRESHOLDS}),
+        ("BinaryCrossentropy", {"name": "log_loss"}),
+        ("Calibration", {"name": "calibration"}),
+        ("MeanPrediction", {"name": "mean_prediction"}),
+        ("MeanLabel", {"name": "mean_label"}),
+        ("ConfusionMatrixPlot", {"name": "roc"}),
+        ("CalibrationPlot", {"name": "buckets", "num_buckets": _CALIBRATION_BUCKETS}),
+    ],
+    "rating": [
+        ("RootMeanSquaredError", {"name": "rmse"}),
+        ("Calibration", {"name": "calibration"}),
+        ("MeanPrediction", {"name": "mean_prediction"}),
+        ("MeanLabel", {"name": "mean_label"}),
+    ],
+}
+
+
+def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
+    """Metrics by slice of one of the models that TFMA measured."""
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
+    table: dict[str, dict[str, float]] = {}
+    for key, outputs in result.slicing_metrics:
+        values = next(iter(outputs.values()))[""]
+        name = " ".join(f"{feature}={_text(value)}" for feature, value in key) or OVERALL
+        table[name] = {
+            metric: float(value["doubleValue"])
+            for metric, value in values.items()
+            if "doubleValue" in value
+        }
+    return table
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+class Executor(tfx_executor.Executor):
+    """Measures with TFMA, judges with our gate, writes the verdict and the blessing."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs the evaluation; see `tfx.components.Evaluator`."""
+        super().Do(input_dict, output_dict, exec_properties)
+        config = from_dict(EvaluationConfig, json.loads(exec_properties["gate"]), "evaluation")
+        uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
+        compared = bool(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
+        candidate = slice_metrics(uri, CANDIDATE if compared else "")
+        baseline = slice_metrics(uri, BASELINE) if compared else None
+        blessed, findings = judge(config, candidate, baseline)
+        (split,) = json.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+        Verdict(
+            blessed=blessed,
+            split=split,
+            findings=findings,
+            candidate=candidate,
+            baseline=baseline,
+        ).save(uri)
+        _bless(blessed, input_dict, output_dict)
+
+
+def _bless(
+    blessed: bool,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+) -> None:
+    """Marks the blessing artifact the way TFX's resolvers and Pusher read it."""
+    blessing = artifact_utils.get_single_instance(
+        output_dict[standard_component_specs.BLESSING_KEY]
+    )
+    model = input_dict[standard_component_specs.MODEL_KEY][0]
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    for baseline in input_dict.get(standard_component_specs.BASELINE_MODEL_KEY, []):
+        blessing.set_string_custom_property(
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri
+        )
+        blessing.set_int_custom_property(
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id
+        )
+    name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    value = constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
+    fileio.makedirs(blessing.uri)
+    with fileio.open(os.path.join(blessing.uri, name), "w") as file:
+        file.write("")
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+
+
+class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
+    """TFX's, and the gate's rules."""
+
+    PARAMETERS = {
+        **standard_component_specs.EvaluatorSpec.PARAMETERS,
+        "gate": component_spec.ExecutionParameter(type=str),
+    }
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """Measures a model on one split, compares it with a baseline, and blesses or refuses it.
+
+    Args:
+        examples: The raw examples.
+        model: The candidate.
+        split: Split to measure on.
+        eval_config: TFMA's configuration, without thresholds.
+        gate: The rules.
+        baseline_model: The last blessed model; may resolve to nothing.
+    """
+
+    SPEC_CLASS = EvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        split: str,
+        eval_config: tfma.EvalConfig,
+        gate: EvaluationConfig,
+        baseline_model: types.BaseChannel | None = None,
+    ) -> None:
+        spec = EvaluatorSpec(
+            examples=examples,
+            model=model,
+            baseline_model=baseline_model,
+            example_splits=json.dumps([split]),
+            eval_config=eval_config,
+            gate=json.dumps(to_dict(gate), sort_keys=True),
+            evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+            blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+        )
+        super().__init__(spec=spec)

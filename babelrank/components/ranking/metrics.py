@@ -1,0 +1,112 @@
+"""Metrics of click and rating models: streaming ones for training, exact ones for evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+AUC_THRESHOLDS = 2000
+"""Thresholds of the streaming AUC; Keras' 200 are too coarse for small click rates."""
+
+MODES = {
+    "auc": "max",
+    "accuracy": "max",
+    "log_loss": "min",
+    "rmse": "min",
+    "mae": "min",
+    "loss": "min",
+}
+"""Whether more ("max") or less ("min") of a metric is better; the others are neither."""
+
+_EPSILON = 1e-7
+
+
+def click_metrics() -> list[tf.keras.metrics.Metric]:
+    """Streaming metrics of labels and predicted probabilities."""
+    return [
+        tf.keras.metrics.AUC(name="auc", num_thresholds=AUC_THRESHOLDS),
+        tf.keras.metrics.BinaryAccuracy(name="accuracy"),
+    ]
+
+
+def rating_metrics() -> list[tf.keras.metrics.Metric]:
+    """Streaming metrics of labels and predicted ratings."""
+    return [tf.keras.metrics.RootMeanSquaredError(name="rmse")]
+
+
+def prediction_mean() -> tf.keras.metrics.Metric:
+    """Mean of the predictions."""
+    return tf.keras.metrics.Mean(name="prediction_mean")
+
+
+def label_mean() -> tf.keras.metrics.Metric:
+    """Mean of the labels."""
+    return tf.keras.metrics.Mean(name="label_mean")
+
+
+def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The exact area under the ROC curve; tied scores count one half.
+
+    Args:
+        labels: [N], positive if above 0.5.
+        scores: [N], larger for likelier positives.
+        weights: [N] or None for 1.
+
+    Returns:
+        The weighted share of (positive, negative) pairs in the right order (Mann-Whitney U), or
+        NaN without any such pair.
+    """
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    positive = np.where(np.asarray(labels) > 0.5, weights, 0.0)
+    order = np.argsort(scores, kind="stable")
+    ranked = np.asarray(scores)[order]
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else []
+    if not len(first):
+        return float("nan")
+    positives = np.add.reduceat(positive[order], first)
+    negatives = np.add.reduceat((weights - positive)[order], first)
+    below = np.cumsum(negatives) - negatives
+    pairs = positives.sum() * negatives.sum()
+    return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
+
+
+def exact(
+    objective: str,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> dict[str, float]:
+    """All metrics of a whole split.
+
+    Args:
+        objective: "click" or "rating".
+        labels: [N].
+        predictions: [N], probabilities or ratings.
+        weights: [N] or None for 1.
+
+    Returns:
+        `rmse`, `mae`, `prediction_mean`, `label_mean`, `calibration` (mean prediction over mean
+        label, NaN if that is 0); for clicks `auc`, `log_loss`, `accuracy` too.
+    """
+    labels = np.asarray(labels, np.float64)
+    predictions = np.asarray(predictions, np.float64)
+    if weights is not None and not np.sum(weights) > 0:
+        weights = None
+
+    def mean(values: np.ndarray) -> float:
+        return float(np.average(values, weights=weights))
+
+    label, prediction = mean(labels), mean(predictions)
+    found = {
+        "rmse": float(np.sqrt(mean((predictions - labels) ** 2))),
+        "mae": mean(np.abs(predictions - labels)),
+        "prediction_mean": prediction,
+        "label_mean": label,
+        "calibration": prediction / label if label else float("nan"),
+    }
+    if objective == "click":
+        safe = np.clip(predictions, _EPSILON, 1 - _EPSILON)
+        found["auc"] = auc(labels, predictions, weights)
+        found["log_loss"] = mean(-labels * np.log(safe) - (1 - labels) * np.log1p(-safe))
+        found["accuracy"] = mean((predictions > 0.5) == (labels > 0.5))
+    return found

@@ -1,0 +1,73 @@
+"""What TFX's Trainer runs for the ranking task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow_transform as tft
+
+from babelrank.components.config import from_dict
+from babelrank.components.ranking import signatures
+from babelrank.components.ranking.config import ModelConfig
+from babelrank.components.ranking.preprocessing import Columns, model_features
+from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
+from babelrank.components.training.config import TrainingConfig
+from babelrank.components.training.loop import fit
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains a ranking model on transformed examples and exports it.
+
+    Args:
+        fn_args: TFX's `FnArgs`. Its custom_config holds `data`, `transform`, `model` and
+            `training` as plain data, and `work_directory`, where an interrupted training is
+            found again.
+    """
+    custom = fn_args.custom_config
+    columns = Columns.from_custom_config(custom)
+    training = from_dict(TrainingConfig, custom["training"], "training")
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    features = model_features(columns, transform.vocabulary_size_by_name)
+    config = RankingTaskConfig(
+        features=features,
+        model=from_dict(ModelConfig, custom["model"], "model"),
+        objective=columns.data.objective,
+        training=training,
+        weighted=columns.has_weight,
+    )
+    task = RankingTask(config, logging_dir=fn_args.model_run_dir)
+    work = Path(custom["work_directory"]) / _fingerprint(fn_args)
+    train, evaluation = (
+        task.batches(
+            RankingInputConfig(
+                path=files[0],
+                store=str(work / name),
+                batch_size=training.batch_size,
+                is_training=name == "train",
+                seed=training.seed,
+            )
+        )
+        for name, files in (("train", fn_args.train_files), ("eval", fn_args.eval_files))
+    )
+    result = fit(task, training, train, evaluation, work)
+    serving = signatures.ServingModel(result.model, transform, columns, features)
+    signatures.save(serving, fn_args.serving_model_dir)
+    for name in ("history.json", "tensorboard"):
+        _keep(work / name, Path(fn_args.model_run_dir) / name)
+    shutil.rmtree(work)
+
+
+def _fingerprint(fn_args: Any) -> str:
+    """Names a training by its inputs and configuration, so that a second run finds it."""
+    parts = [fn_args.custom_config, fn_args.train_files, fn_args.transform_output]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _keep(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.exists():
+        shutil.move(source, target)

@@ -1,0 +1,130 @@
+"""The raw rows that an exported model takes: described beside it, and made into arrays.
+
+A SavedModel's signature knows names and types; it does not know that a column is a time, or
+by what a multivalent column is separated. That stands in `assets.extra/babelrank_rows.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from babelrank.components.errors import InputError, ModelError
+from babelrank.components.ingest.columns import to_seconds
+
+FILE = "assets.extra/babelrank_rows.json"
+
+NO_TIME = int(np.iinfo(np.int64).min)
+"""Stands for a missing time; texts are '' and numbers NaN when missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowColumn:
+    """One raw column.
+
+    Attributes:
+        name: Its name.
+        kind: `text`, `number` or `time`.
+        separator: Between the categories of a multivalent column.
+        time_format: strptime format of a time that is neither ISO 8601 nor a number.
+    """
+
+    name: str
+    kind: str
+    separator: str | None = None
+    time_format: str | None = None
+
+    def array(self, values: Sequence[Any], first_line: int) -> np.ndarray:
+        """[B] what the signature takes, for JSON values; None is a missing value.
+
+        Raises:
+            InputError: A value has the wrong type; names the line.
+        """
+        if self.kind == "text":
+            return np.array([self._text(v) for v in values], dtype=object)
+        if self.kind == "number":
+            return np.array(
+                [self._number(v, first_line + i) for i, v in enumerate(values)], np.float32
+            )
+        texts = pa.array([None if v is None else str(v) for v in values], pa.string())
+        seconds, missing, bad = to_seconds(texts, time_format=self.time_format)
+        for i in np.flatnonzero(bad):
+            raise self._error(first_line + int(i), values[int(i)], "a time")
+        return np.where(missing, NO_TIME, seconds)
+
+    def _text(self, value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, list):
+            return (self.separator or "|").join(self._text(item) for item in value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return str(value)
+
+    def _number(self, value: Any, line: int) -> float:
+        if value is None or value == "":
+            return float("nan")
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise self._error(line, value, "a number") from None
+
+    def _error(self, line: int, value: Any, wanted: str) -> InputError:
+        return InputError(f"line {line}: {self.name}: got {value!r}; takes {wanted} or null.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsDescription:
+    """How a model takes raw rows.
+
+    Attributes:
+        task: `ranking`.
+        signature: Name of the signature that takes them.
+        output: Name of its output.
+        columns: The raw columns.
+    """
+
+    task: str
+    signature: str
+    output: str
+    columns: tuple[RowColumn, ...]
+
+    def save(self, model: str) -> None:
+        """Writes the description beside a SavedModel."""
+        path = Path(model) / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, model: Path) -> RowsDescription:
+        """Reads the description beside a SavedModel.
+
+        Raises:
+            ModelError: There is none.
+        """
+        try:
+            data = json.loads((model / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{model}: no model that BabelRank exported ({error}). Give the folder of a "
+                "pushed version, or the folder that holds the versions."
+            ) from error
+        columns = tuple(RowColumn(**column) for column in data.pop("columns"))
+        return cls(columns=columns, **data)
+
+    def arrays(self, rows: Sequence[Mapping[str, Any]], first_line: int) -> dict[str, np.ndarray]:
+        """[B] arrays by column; a key that a row lacks is a missing value.
+
+        Raises:
+            InputError: A value has the wrong type.
+        """
+        return {
+            column.name: column.array([row.get(column.name) for row in rows], first_line)
+            for column in self.columns
+        }

@@ -1,0 +1,125 @@
+"""Running a compiled pipeline on this machine, with progress that people can read.
+
+The same loop as TFX's LocalDagRunner around the same portable Launcher; what differs is that
+each step says what it is doing, and that a run ends with a record of how far it came.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+from babelrank.components.evaluation.report import StepSummary
+
+
+@dataclass
+class RunRecord:
+    """How far a run came.
+
+    Attributes:
+        run_id: Identifies the run in ML Metadata.
+        started: When, in seconds since the epoch.
+        steps: One entry for each step, in order.
+        error: What ended the run, if it did not come to the end.
+    """
+
+    run_id: str
+    started: float = field(default_factory=time.time)
+    steps: list[StepSummary] = field(default_factory=list)
+    error: BaseException | None = None
+
+
+Watcher = Callable[[StepSummary, int, int], None]
+"""Told of a step's state, its number from 1, and the number of steps."""
+
+HIDDEN_NODES = ("Baseline",)
+"""Resolvers: they take no time and mean nothing to most people."""
+
+
+def run(ir: pipeline_pb2.Pipeline, record: RunRecord, watch: Watcher) -> None:
+    """Runs all nodes of a pipeline in order.
+
+    Args:
+        ir: The compiled pipeline; its run id is filled in.
+        record: Filled in while the run goes on, so that it is right whatever ends the run.
+        watch: Called before (state "running" is the caller's to show) and after each step.
+
+    Raises:
+        BaseException: Whatever a step raised, interrupts included.
+    """
+    runtime_parameter_utils.substitute_runtime_parameter(
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: record.run_id}
+    )
+    names = [n.pipeline_node.node_info.id for n in ir.nodes]
+    visible = [name for name in names if name not in HIDDEN_NODES]
+    record.steps = [StepSummary(name=name, state="not reached") for name in visible]
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    connection = getattr(
+        deployment.metadata_connection_config,
+        deployment.metadata_connection_config.WhichOneof("connection_config"),
+    )
+    for node in ir.nodes:
+        name = node.pipeline_node.node_info.id
+        at = visible.index(name) if name in visible else None
+        if at is not None:
+            watch(record.steps[at], at + 1, len(visible))
+        begun = time.monotonic()
+        try:
+            ran = _launch(ir, node.pipeline_node, deployment, connection)
+        except BaseException as error:
+            record.error = error
+            if at is not None:
+                record.steps[at] = replace(
+                    record.steps[at],
+                    state="failed",
+                    seconds=time.monotonic() - begun,
+                    error=message(error),
+                )
+                watch(record.steps[at], at + 1, len(visible))
+            raise
+        if at is not None:
+            record.steps[at] = replace(
+                record.steps[at],
+                state="ran" if ran else "cached",
+                seconds=time.monotonic() - begun,
+            )
+            watch(record.steps[at], at + 1, len(visible))
+
+
+def message(error: BaseException) -> str:
+    """An error's text, without the step names that Beam appends."""
+    text = str(error).split(" [while running '")[0].strip()
+    return text or type(error).__name__
+
+
+def _launch(
+    ir: pipeline_pb2.Pipeline,
+    node: pipeline_pb2.PipelineNode,
+    deployment: object,
+    connection: object,
+) -> bool:
+    """Runs one node; False when its outputs came from the cache."""
+    name = node.node_info.id
+    handle = metadata.Metadata(connection)
+    execution = launcher.Launcher(
+        pipeline_node=node,
+        mlmd_connection=handle,
+        pipeline_info=ir.pipeline_info,
+        pipeline_runtime_spec=ir.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, name),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+    ).launch()
+    if execution is None or execution.execution_id is None:
+        return True
+    with handle as store:
+        (found,) = store.store.get_executions_by_id([execution.execution_id])
+    if found.last_known_state == found.FAILED:
+        raise RuntimeError(f"the inputs of {name} could not be resolved; see the log")
+    return bool(found.last_known_state != found.CACHED)
