@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.proto import transform_pb2
 
 import babelrank
 from babelrank.components.config import to_dict
-from babelrank.components.evaluation.evaluator import Evaluator, ranking_eval_config
+from babelrank.components.evaluation.evaluator import Evaluator, eval_config
 from babelrank.components.ingest.config import EVAL, TRAIN
-from babelrank.components.ranking import preprocessing, records, signatures, trainer
+from babelrank.components.ranking import (
+    preprocessing,
+    records,
+    signatures,
+    tfma_metrics,
+    trainer,
+)
 from babelrank.components.ranking.example_gen import ClickLogExampleGen
 from babelrank.components.ranking.preprocessing import Columns
 from babelrank.components.ranking.schema import schema_text
@@ -70,9 +78,13 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         model=train.outputs["model"],
         baseline_model=baseline.outputs["model"],
         split=config.splits.gate,
-        eval_config=ranking_eval_config(
+        eval_config=eval_config(
             config.evaluation,
-            config.data.objective,
+            tfma.MetricConfig(
+                class_name="RankingMetrics",
+                module=tfma_metrics.__name__,
+                config=json.dumps({"objective": config.data.objective}),
+            ),
             records.LABEL,
             signatures.SCORE,
             records.WEIGHT if config.data.weight else None,

@@ -6,11 +6,12 @@ optimizers. The peer is what a TFX user writes: a Keras embedding per feature, `
 
 from __future__ import annotations
 
+import io
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import babelrank  # noqa: F401  before TensorFlow
 
@@ -31,6 +32,7 @@ from babelrank.components.ranking.task import RankingInputConfig, RankingTask, R
 from babelrank.components.training import optimizers
 from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.loop import fit
+from babelrank.components.training.progress import Lines
 
 TABLES, IDS, DENSE_WIDTH, DIM = 26, 100_000, 13, 16
 STACKS = {
@@ -38,6 +40,14 @@ STACKS = {
     "tfrs_default": ((256, 64, DIM), (512, 256)),
 }
 NAMES = [f"c{i:02d}" for i in range(TABLES)]
+
+
+class _Epoch(NamedTuple):
+    """One epoch of one side: after the first step, examples/s and processor seconds an example."""
+
+    speed: float
+    cpu: float
+    seconds: float
 
 
 def run(
@@ -53,7 +63,8 @@ def run(
 
     Returns:
         `ours`, `peer`: examples/s of all rounds from the second step on, input included;
-        `ratio`: of their medians. `conversion_seconds`: making the column store once.
+        `ratio`: of their medians; `cpu_ratio`: of the processor seconds per example, which other
+        work on the machine disturbs less. `conversion_seconds`: making the column store once.
         `ours_epoch_seconds`, `peer_epoch_seconds`: one epoch from nothing, with building and
         tracing, for ours with the final checkpoint too; `ratio_with_conversion`: of these, the
         conversion added to ours.
@@ -74,28 +85,43 @@ def run(
 
 
 def _figures(
-    ours: list[tuple[float, float]], peer: list[tuple[float, float]], conversion: float
+    ours: list[_Epoch], peer: list[_Epoch], conversion: float
 ) -> dict[str, Any]:
-    def median(pairs: list[tuple[float, float]], i: int) -> float:
-        return statistics.median(pair[i] for pair in pairs)
+    def median(epochs: list[_Epoch], name: str) -> float:
+        return statistics.median(getattr(epoch, name) for epoch in epochs)
 
     return {
-        "ours": [round(speed) for speed, _ in ours],
-        "peer": [round(speed) for speed, _ in peer],
-        "ratio": median(ours, 0) / median(peer, 0),
+        "ours": [round(epoch.speed) for epoch in ours],
+        "peer": [round(epoch.speed) for epoch in peer],
+        "ratio": median(ours, "speed") / median(peer, "speed"),
+        "cpu_ratio": median(peer, "cpu") / median(ours, "cpu"),
         "conversion_seconds": conversion,
-        "ours_epoch_seconds": median(ours, 1),
-        "peer_epoch_seconds": median(peer, 1),
-        "ratio_with_conversion": median(peer, 1) / (median(ours, 1) + conversion),
+        "ours_epoch_seconds": median(ours, "seconds"),
+        "peer_epoch_seconds": median(peer, "seconds"),
+        "ratio_with_conversion": median(peer, "seconds") / (median(ours, "seconds") + conversion),
     }
 
 
-def _ours(root: Path, batch_size: int, stacks: str, directory: Path) -> tuple[float, float]:
-    task = _task(batch_size, stacks)
+def _ours(root: Path, batch_size: int, stacks: str, directory: Path) -> _Epoch:
+    task, meter = _task(batch_size, stacks), _Meter()
     began = time.perf_counter()
     batches = task.batches(_inputs(root, batch_size))
-    result = fit(task, task.task_config.training, batches, None, directory)
-    return result.examples_per_second, time.perf_counter() - began
+    result = fit(task, task.task_config.training, batches, None, directory, progress=meter)
+    seconds = time.perf_counter() - began
+    (first, cpu_first), (last, cpu_last) = meter.seen[0], meter.seen[-1]
+    cpu = (cpu_last - cpu_first) / ((last - first) * batch_size)
+    return _Epoch(result.examples_per_second, cpu, seconds)
+
+
+class _Meter(Lines):
+    """Steps and processor seconds at each report of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__(io.StringIO())
+        self.seen: list[tuple[int, float]] = []
+
+    def update(self, step: int, total: int, loss: float, examples_per_second: float) -> None:
+        self.seen.append((step, time.process_time()))
 
 
 def _task(batch_size: int, stacks: str) -> RankingTask:
@@ -129,18 +155,19 @@ class _Tables(tf.keras.layers.Layer):
 
 
 class _Clock(tf.keras.callbacks.Callback):
-    """Time of the first and of the last finished batch."""
+    """Time and processor time of the first and of the last finished batch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = self.last = 0.0
+        self.first = self.last = self.cpu_first = self.cpu_last = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.last = time.perf_counter()
-        self.first = self.first or self.last
+        self.last, self.cpu_last = time.perf_counter(), time.process_time()
+        if not self.first:
+            self.first, self.cpu_first = self.last, self.cpu_last
 
 
-def _peer(root: Path, batch_size: int, stacks: str, examples: int) -> tuple[float, float]:
+def _peer(root: Path, batch_size: int, stacks: str, examples: int) -> _Epoch:
     began = time.perf_counter()
     bottom, top = STACKS[stacks]
     mlp = tfrs.layers.blocks.MLP
@@ -165,7 +192,9 @@ def _peer(root: Path, batch_size: int, stacks: str, examples: int) -> tuple[floa
     dataset = _peer_dataset(root, batch_size)
     model.fit(dataset, steps_per_epoch=steps, epochs=1, callbacks=[clock], verbose=0)
     seconds = time.perf_counter() - began
-    return (examples - batch_size) / (clock.last - clock.first), seconds
+    speed = (examples - batch_size) / (clock.last - clock.first)
+    cpu = (clock.cpu_last - clock.cpu_first) / (examples - batch_size)
+    return _Epoch(speed, cpu, seconds)
 
 
 def _peer_dataset(root: Path, batch_size: int) -> tf.data.Dataset:

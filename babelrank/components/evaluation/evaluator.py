@@ -31,14 +31,11 @@ from babelrank.components.evaluation.gate import (
     OVERALL,
     EvaluationConfig,
     Finding,
-    check_objective,
     judge,
 )
 
 VERDICT_FILE = "verdict.json"
 CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
-_CALIBRATION_BUCKETS = 20
-_THRESHOLDS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +70,22 @@ class Verdict:
             file.write(json.dumps(asdict(self), indent=1))
 
 
-def ranking_eval_config(
-    config: EvaluationConfig, objective: str, label: str, prediction: str, weight: str | None
+def eval_config(
+    config: EvaluationConfig,
+    metric: tfma.MetricConfig,
+    label: str,
+    prediction: str,
+    weight: str | None,
 ) -> tfma.EvalConfig:
     """TFMA's configuration: which metrics, on which slices, through which signature.
 
     Args:
         config: Names the slices.
-        objective: `click` or `rating`.
+        metric: What to compute.
         label: Name of the label in the examples.
         prediction: Name of the signature's output.
         weight: Name of the sample weight in the examples, if there is one.
     """
-    check_objective(config, objective)
-    specs = [tfma.MetricConfig(class_name="ExampleCount", config='{"name": "examples"}')]
-    for class_name, options in _METRICS[objective]:
-        specs.append(tfma.MetricConfig(class_name=class_name, config=json.dumps(options)))
     slices = [tfma.SlicingSpec()]
     slices += [tfma.SlicingSpec(feature_keys=name.split("*")) for name in config.slices]
     model = tfma.ModelSpec(
@@ -99,30 +96,10 @@ def ranking_eval_config(
     evaluation = tfma.EvalConfig(
         model_specs=[model],
         slicing_specs=slices,
-        metrics_specs=[tfma.MetricsSpec(metrics=specs)],
+        metrics_specs=[tfma.MetricsSpec(metrics=[metric])],
     )
     evaluation.options.min_slice_size.value = config.min_slice_examples
     return evaluation
-
-
-_METRICS: dict[str, list[tuple[str, dict[str, Any]]]] = {
-    "click": [
-        ("AUC", {"name": "auc", "num_thresholds": _THRESHOLDS}),
-        ("AUCPrecisionRecall", {"name": "pr_auc", "num_thresholds": _THRESHOLDS}),
-        ("BinaryCrossentropy", {"name": "log_loss"}),
-        ("Calibration", {"name": "calibration"}),
-        ("MeanPrediction", {"name": "mean_prediction"}),
-        ("MeanLabel", {"name": "mean_label"}),
-        ("ConfusionMatrixPlot", {"name": "roc"}),
-        ("CalibrationPlot", {"name": "buckets", "num_buckets": _CALIBRATION_BUCKETS}),
-    ],
-    "rating": [
-        ("RootMeanSquaredError", {"name": "rmse"}),
-        ("Calibration", {"name": "calibration"}),
-        ("MeanPrediction", {"name": "mean_prediction"}),
-        ("MeanLabel", {"name": "mean_label"}),
-    ],
-}
 
 
 def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
@@ -135,7 +112,7 @@ def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, f
         table[name] = {
             metric: float(value["doubleValue"])
             for metric, value in values.items()
-            if "doubleValue" in value
+            if "doubleValue" in value and not metric.endswith("_diff")
         }
     return table
 

@@ -21,8 +21,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 from tfx import types
+from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from babelrank.components.config import from_dict
@@ -112,6 +114,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
         quarantine = artifact_utils.get_single_instance(output_dict[QUARANTINE])
         examples.split_names = artifact_utils.encode_split_names(list(split_config.names))
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         folders = {
             name: artifact_utils.get_split_uri([examples], name) for name in split_config.names
         }

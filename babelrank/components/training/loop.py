@@ -138,8 +138,8 @@ class _Loop:
         self.checkpoints = Checkpoints(
             self.directory, self.model, self.optimizer, self.step, position
         )
-        self._train = tf.function(self._train_on_replicas)
-        self._validate = tf.function(self._validate_on_replicas)
+        self._train = tf.function(self._train_on_replicas, autograph=False)
+        self._validate = tf.function(self._validate_on_replicas, autograph=False)
 
     @property
     def position(self) -> Position:
