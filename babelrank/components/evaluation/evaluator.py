@@ -117,6 +117,20 @@ def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, f
     return table
 
 
+def slice_arrays(evaluation_uri: str, model_name: str) -> dict[str, list[float]]:
+    """The curves of the whole split, flat and without their NaN padding, of one of the models."""
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
+    for key, outputs in result.slicing_metrics:
+        if not key:
+            values = next(iter(outputs.values()))[""]
+            return {
+                metric: [n for n in map(float, value["arrayValue"]["float64Values"]) if n == n]
+                for metric, value in values.items()
+                if "arrayValue" in value and not metric.endswith("_diff")
+            }
+    return {}
+
+
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 

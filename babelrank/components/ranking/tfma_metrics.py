@@ -22,7 +22,8 @@ from babelrank.components.ranking import metrics
 
 ROC, BUCKETS = "roc", "calibration_buckets"
 """Names of the curves, arrays [K * 2] of (false, true positive rate) and [K * 3] of (mean
-prediction, mean label, examples)."""
+prediction, mean label, examples), padded with NaN: TFMA subtracts the baseline's arrays from
+the candidate's, so all must have the same length."""
 
 _CURVE_POINTS = 400
 _BUCKETS = 20
@@ -125,8 +126,8 @@ class _Combiner(beam.CombineFn):  # type: ignore[misc]
         values: dict[str, Any] = {"examples": float(len(labels))}
         values |= metrics.exact(self._objective, labels, predictions, weight)
         if ROC in self._keys:
-            values[ROC] = roc_curve(labels, predictions, weight).ravel()
-        values[BUCKETS] = calibration_buckets(labels, predictions, weight).ravel()
+            values[ROC] = _padded(roc_curve(labels, predictions, weight), _CURVE_POINTS + 1)
+        values[BUCKETS] = _padded(calibration_buckets(labels, predictions, weight), _BUCKETS)
         return {key: values[name] for name, key in self._keys.items()}
 
 
@@ -135,7 +136,7 @@ def roc_curve(
     scores: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """[K, 2] false and true positive rates from (0, 0) to (1, 1), at most 400 or so."""
+    """[K, 2] false and true positive rates from (0, 0) to (1, 1), at most 401 points."""
     weights = np.ones_like(labels) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
@@ -162,6 +163,11 @@ def calibration_buckets(
             means = (np.average(v[group], weights=weight) for v in (predictions, labels))
             rows.append((*means, float(len(group))))
     return np.array(rows).reshape(-1, 3)
+
+
+def _padded(points: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
+    missing = np.full((rows - len(points), points.shape[1]), np.nan)
+    return np.concatenate([points, missing]).ravel()
 
 
 def _number(value: Any) -> float:

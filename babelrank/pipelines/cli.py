@@ -1,0 +1,188 @@
+"""The `babelrank` command. TFX is imported only by commands that need it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import babelrank
+from babelrank.components.config import commented_yaml, load_yaml
+from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.pipelines.config import RankingConfig
+
+PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+
+EXIT_CODES = """exit codes:
+  0  done; for run: the model was pushed
+  1  something failed, or the run was interrupted
+  2  wrong usage or configuration
+  3  the gate refused the model"""
+
+PIPELINES = ("ranking",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except ConfigError as error:
+        _complain(f"configuration: {error}")
+        return USAGE
+    except BabelRankError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        _complain("interrupted.")
+        return FAILED
+    except BrokenPipeError:  # such as `| head`
+        sys.stderr.close()
+        return FAILED
+    return code
+
+
+def entry() -> NoReturn:
+    """The console script. Leaves without TensorFlow's teardown, which is slow and prints errors."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="babelrank",
+        description="Train, judge and push translation and ranking models with TFX.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=babelrank.__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    config = commands.add_parser("config", help="print the default configuration, explained")
+    config.add_argument("pipeline", choices=PIPELINES)
+    config.set_defaults(run=_config)
+    predict = commands.add_parser(
+        "predict", help="score rows: JSON lines on standard input, scores on standard output"
+    )
+    predict.add_argument("model", type=Path, metavar="MODEL_DIR", help="a pushed model")
+    predict.add_argument("--batch-size", type=_positive, default=1024, metavar="N")
+    predict.set_defaults(run=_predict)
+    doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a pipeline on this machine",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("pipeline", choices=PIPELINES)
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file")
+    run.add_argument("--data", metavar="PATH", help="in place of data.path")
+    run.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="output folder (out/NAME); the same folder again reuses what has not changed",
+    )
+    run.add_argument("--span", type=int, metavar="N", help="newest span to read")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key, such as training.epochs=3; may be repeated",
+    )
+    run.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    overrides = list(options.set)
+    if options.data is not None:
+        overrides.append(f"data.path={_quoted(options.data)}")
+    if options.span is not None:
+        overrides.append(f"spans.span={options.span}")
+    config = load_yaml(RankingConfig, options.config, overrides)
+    return run(config, options.out or Path("out") / config.name)
+
+
+def run(config: RankingConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
+    """Runs the ranking pipeline with a display; returns the exit code."""
+    from babelrank.components.evaluation.report import verdict_lines
+    from babelrank.pipelines.display import Display, quiet
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    log = out / "log.txt"
+    with quiet(log) as stream:
+        display = Display(stream)
+        with display.waiting("Loading TensorFlow and TFX"):
+            import babelrank.pipelines.ranking  # noqa: F401
+        from babelrank.pipelines.run import REPORT, run_ranking
+
+        summary, error = run_ranking(config, out, display.step, optimum)
+    lines = ["", *verdict_lines(summary), f"  report: {out / REPORT}"]
+    if error is not None:
+        lines.append(f"  log: {log}")
+    if isinstance(error, KeyboardInterrupt):
+        lines.append("Interrupted. The same command goes on from here.")
+    sys.stdout.write("\n".join(lines) + "\n")
+    if isinstance(error, ConfigError):
+        return USAGE
+    return {"pushed": PUSHED, "refused": REFUSED}.get(summary.status, FAILED)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _config(options: argparse.Namespace) -> int:
+    sys.stdout.write(commented_yaml(RankingConfig))
+    return PUSHED
+
+
+def _predict(options: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from babelrank.components.serving.predict import Predictor
+
+    predictor = Predictor(options.model)
+    for prediction in predictor.predict(sys.stdin, options.batch_size):
+        sys.stdout.write(json.dumps(prediction) + "\n")
+    return PUSHED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from babelrank.pipelines.doctor import examine
+
+    lines, healthy = examine()
+    sys.stdout.write("\n".join(lines) + "\n")
+    return PUSHED if healthy else FAILED
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {text}; takes 1 or more")
+    return number
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML that cannot be taken for anything else."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"babelrank: {text}\n")
+
+
+if __name__ == "__main__":
+    entry()

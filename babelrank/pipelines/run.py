@@ -1,0 +1,86 @@
+"""One run of a pipeline on this machine: from a configuration to a report and a verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from babelrank.components.config import to_dict
+from babelrank.components.errors import BabelRankError
+from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
+from babelrank.pipelines import local
+from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines.graph import Layout, compiled
+
+REPORT, RUN = "report.html", "run.json"
+
+
+def run_ranking(
+    config: RankingConfig,
+    out: Path,
+    watch: local.Watcher,
+    optimum: Mapping[str, float] | None = None,
+) -> tuple[RunSummary, BaseException | None]:
+    """Runs the ranking pipeline and writes its report, however the run ends.
+
+    Args:
+        config: The configuration.
+        out: Output folder; a second run with the same folder reuses what has not changed.
+        watch: Told of each step.
+        optimum: The best metrics that any model could reach, where they are known.
+
+    Returns:
+        What the run came to, and what ended it early, if something did.
+
+    Raises:
+        BabelRankError: Another run uses the output folder.
+    """
+    # Only here: TFX takes 10 s and more to import.
+    from babelrank.pipelines.ranking import ranking_pipeline
+    from babelrank.pipelines.summary import summarize
+
+    out = out.absolute()
+    layout = Layout(out)
+    with _alone(out):
+        folder = _run_folder(layout.runs)
+        text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+        record = local.RunRecord(run_id=folder.name)
+        try:
+            local.run(compiled(ranking_pipeline(config, out)), record, watch)
+        except (Exception, KeyboardInterrupt) as error:
+            record.error = error
+        summary, charts = summarize(config, out, record, optimum)
+        write_run_json(summary, folder / RUN)
+        write_html(summary, charts, folder / REPORT)
+        for name in (REPORT, RUN):  # the latest ones, where they are easy to find
+            shutil.copyfile(folder / name, out / name)
+    return summary, record.error
+
+
+def _run_folder(runs: Path) -> Path:
+    """A new folder, named by the time."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    folder = runs / stamp
+    folder.mkdir(parents=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keeps two runs from using one output folder at the same time."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BabelRankError(
+                f"{out}: another run is using this folder. Wait for it, or choose another --out."
+            ) from None
+        yield
