@@ -13,7 +13,7 @@ FILE_NAME = "schema.pbtxt"
 
 
 @tfx.dsl.components.component
-def Schema(  # noqa: N802 (TFX makes a component class of it)
+def Schema(
     schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
     text: tfx.dsl.components.Parameter[str],
 ) -> None:

@@ -37,12 +37,30 @@ from babelrank.components.errors import ConfigError
 from babelrank.pipelines.optimum import Floats, Truth
 
 CATEGORIES = (
-    "books", "café & food", "electronics", "fashion", "games", "garden", "music", "office",
-    "sports", "toys",
+    "books",
+    "café & food",
+    "electronics",
+    "fashion",
+    "games",
+    "garden",
+    "music",
+    "office",
+    "sports",
+    "toys",
 )
 TAGS = (
-    "bargain", "classic", "eco", "gift", "handmade", "import", "limited", "local", "new",
-    "premium", "refurbished", "season",
+    "bargain",
+    "classic",
+    "eco",
+    "gift",
+    "handmade",
+    "import",
+    "limited",
+    "local",
+    "new",
+    "premium",
+    "refurbished",
+    "season",
 )
 DEVICES = ("desktop", "mobile", "tablet")
 POSITIONS = 10
@@ -91,7 +109,12 @@ class SimulatorConfig:
         if self.seed < 0:
             raise ConfigError(f"seed: got {self.seed}; takes 0 or more.")
         for name in (
-            "zipf_exponent", "taste", "popularity", "item_effect", "price_effect", "hour_effect",
+            "zipf_exponent",
+            "taste",
+            "popularity",
+            "item_effect",
+            "price_effect",
+            "hour_effect",
             "position_bias",
         ):
             if not 0 <= getattr(self, name) < math.inf:

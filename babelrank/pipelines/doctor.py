@@ -44,7 +44,7 @@ def examine() -> tuple[list[str], bool]:
     stack = STACKS.get(".".join((versions["tfx"] or "").split(".")[:2]))
     lines.append(f"stack      {stack or 'unknown: expected TFX 1.16 or 1.21'}")
     failures = [line for module in MODULES if (line := _failure(module))]
-    lines += _devices() if not failures else failures
+    lines += failures or _devices()
     missing = [name for name, version in versions.items() if version is None]
     healthy = stack is not None and not failures and not missing
     lines.append("All is well." if healthy else "Something is missing; `make setup` installs it.")

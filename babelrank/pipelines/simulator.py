@@ -54,7 +54,15 @@ __all__ = [
 ]
 
 COLUMNS = (
-    "ts", "user_id", "item_id", "category", "price", "tags", "title", "device", "position",
+    "ts",
+    "user_id",
+    "item_id",
+    "category",
+    "price",
+    "tags",
+    "title",
+    "device",
+    "position",
     "clicked",
 )
 FILE_NAME = "clicks.csv.gz"

@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
@@ -26,6 +24,7 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
+import babelrank  # noqa: F401  before TensorFlow
 from babelrank.components.ranking.config import ModelConfig
 from babelrank.components.ranking.features import DENSE, LABEL, Features, SparseFeature
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
@@ -80,13 +79,13 @@ def run(
             ours.append(_ours(root, batch_size, stacks, root / f"run{i}"))
             peer.append(_peer(root, batch_size, stacks, examples))
     return _figures(ours, peer, conversion) | {
-        "examples": examples, "batch_size": batch_size, "stacks": stacks,
+        "examples": examples,
+        "batch_size": batch_size,
+        "stacks": stacks,
     }
 
 
-def _figures(
-    ours: list[_Epoch], peer: list[_Epoch], conversion: float
-) -> dict[str, Any]:
+def _figures(ours: list[_Epoch], peer: list[_Epoch], conversion: float) -> dict[str, Any]:
     def median(epochs: list[_Epoch], name: str) -> float:
         return statistics.median(getattr(epoch, name) for epoch in epochs)
 

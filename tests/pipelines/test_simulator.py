@@ -59,8 +59,11 @@ def contents(simulation: Simulation) -> list[bytes]:
 
 
 def is_good(row: list[str]) -> bool:
-    return len(row) == len(COLUMNS) and row[-1] in ("0", "1") and row[4] != "cheap" and (
-        "T25" not in row[0]
+    return (
+        len(row) == len(COLUMNS)
+        and row[-1] in ("0", "1")
+        and row[4] != "cheap"
+        and ("T25" not in row[0])
     )
 
 
@@ -283,8 +286,14 @@ def test_optimum_falls_as_noise_rises() -> None:
 
 def test_without_any_effect_nothing_can_be_known() -> None:
     config = dataclasses.replace(
-        SMALL, taste=0.0, popularity=0.0, item_effect=0.0, price_effect=0.0, hour_effect=0.0,
-        position_bias=0.0, base_click_rate=0.2,
+        SMALL,
+        taste=0.0,
+        popularity=0.0,
+        item_effect=0.0,
+        price_effect=0.0,
+        hour_effect=0.0,
+        position_bias=0.0,
+        base_click_rate=0.2,
     )
     truth = truth_of(config)
     np.testing.assert_allclose(truth.known_position, 0.2)

@@ -173,7 +173,9 @@ def _bless(
         output_dict[standard_component_specs.BLESSING_KEY]
     )
     model = input_dict[standard_component_specs.MODEL_KEY][0]
-    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_string_custom_property(
+        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
+    )
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
     for baseline in input_dict.get(standard_component_specs.BASELINE_MODEL_KEY, []):
         blessing.set_string_custom_property(

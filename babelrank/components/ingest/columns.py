@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +80,10 @@ def to_lists(array: pa.Array, separator: str) -> pa.Array:
     if not _true(pc.starts_with(texts, LIST_SEPARATOR)).any():
         return pc.split_pattern(texts, separator)
     rows = [
-        None if text is None
-        else text[1:].split(LIST_SEPARATOR) if text.startswith(LIST_SEPARATOR)
+        None
+        if text is None
+        else text[1:].split(LIST_SEPARATOR)
+        if text.startswith(LIST_SEPARATOR)
         else text.split(separator)
         for text in texts.to_pylist()
     ]
@@ -219,7 +222,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
-def _numpy(array: pa.Array) -> npt.NDArray[np.generic]:
+def _numpy(array: pa.Array) -> npt.NDArray[Any]:
     return array.to_numpy(zero_copy_only=False)
 
 

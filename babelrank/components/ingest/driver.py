@@ -20,8 +20,8 @@ from tfx.orchestration.portable import data_types as portable_data_types
 from tfx.proto.orchestration import driver_output_pb2
 
 from babelrank.components.config import from_dict
-from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
 from babelrank.components.ingest.config import EVAL, TEST, SpansConfig
+from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
 from babelrank.components.ingest.spans import InputFile, fingerprint_of, resolve
 
 

@@ -119,9 +119,10 @@ def check_rows(rows: dict[str, int], names: Sequence[str]) -> None:
     """Raises InputError when a split that should be there has no rows."""
     empty = [name for name in names if not rows.get(name)]
     if empty:
+        counts = ", ".join(f"{name}: {rows.get(name, 0)}" for name in names)
         raise InputError(
-            f"the split {empty[0]} has no rows ({', '.join(f'{n}: {rows.get(n, 0)}' for n in names)}"
-            "). Give it a larger fraction in `splits`, or more data."
+            f"the split {empty[0]} has no rows ({counts}). Give it a larger fraction in "
+            "`splits`, or more data."
         )
 
 

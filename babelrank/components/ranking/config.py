@@ -112,8 +112,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.features:
-            raise ConfigError("categorical: no features; name columns in categorical, "
-                              "multivalent or dense.")
+            raise ConfigError(
+                "categorical: no features; name columns in categorical, multivalent or dense."
+            )
         uses = [*self.categorical, *self.multivalent, *self.dense, self.label.column]
         uses += [name for name in (self.weight,) if name]
         twice = sorted(name for name, count in Counter(uses).items() if count > 1)
@@ -183,9 +184,9 @@ class TransformConfig:
     dense: Literal["zscore", "log_zscore", "log", "bucketize", "none"] = option(
         "zscore", "What happens to dense features; log is sign(x) * log(1 + |x|)."
     )
-    dense_by_feature: dict[
-        str, Literal["zscore", "log_zscore", "log", "bucketize", "none"]
-    ] = option({}, "By feature, in place of `dense`.")
+    dense_by_feature: dict[str, Literal["zscore", "log_zscore", "log", "bucketize", "none"]] = (
+        option({}, "By feature, in place of `dense`.")
+    )
     buckets: int = option(10, "Number of quantile buckets of bucketize.")
     time_features: tuple[Literal["hour", "weekday"], ...] = option(
         (), "Categories taken from the timestamp."

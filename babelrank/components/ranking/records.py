@@ -65,8 +65,10 @@ class RowReader:
             )
         self._config = config
         self._joins = joins
-        self._rule = None if config.label.positive is None else parse_rule(
-            config.label.positive, "label.positive"
+        self._rule = (
+            None
+            if config.label.positive is None
+            else parse_rule(config.label.positive, "label.positive")
         )
 
     def columns(self) -> dict[str, pa.DataType]:

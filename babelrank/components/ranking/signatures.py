@@ -22,7 +22,6 @@ SCORE = "score"
 """Output [B] float32: the probability of a click, or the rating."""
 
 
-
 class ServingModel(tf.Module):
     """Preprocessing and network together.
 

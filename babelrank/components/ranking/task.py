@@ -198,7 +198,9 @@ class RankingTask(Task):
 
     def _to_inputs(self, columns: dict[str, tf.Tensor]) -> tuple[Any, ...]:
         params = self.task_config
-        features: dict[str, Any] = {SPARSE: {f.name: columns[f.name] for f in params.features.sparse}}
+        features: dict[str, Any] = {
+            SPARSE: {f.name: columns[f.name] for f in params.features.sparse}
+        }
         if params.features.dense_width:
             features[DENSE] = columns[DENSE]
         weight = (columns[WEIGHT],) if params.weighted else ()

@@ -334,8 +334,10 @@ class _Loop:
             return
         position.without_improvement += 1
         if stopping.patience and position.without_improvement >= stopping.patience:
-            best = "never a number" if position.best is None else (
-                f"best {position.best:.6g} at step {position.best_step}"
+            best = (
+                "never a number"
+                if position.best is None
+                else (f"best {position.best:.6g} at step {position.best_step}")
             )
             position.stopped = (
                 f"{self.metric} did not improve in {position.without_improvement} evaluations "

@@ -247,9 +247,11 @@ class CompositeOptimizer(tfrs.experimental.optimizers.CompositeOptimizer):  # ty
 
     def get_config(self) -> dict[str, Any]:
         """Name and parts; the functions that return the variables are not in it."""
-        parts = [tf.keras.optimizers.legacy.serialize(part) for part in self.optimizers] if hasattr(
-            _legacy, "serialize"
-        ) else [tf.keras.optimizers.serialize(part) for part in self.optimizers]
+        parts = (
+            [tf.keras.optimizers.legacy.serialize(part) for part in self.optimizers]
+            if hasattr(_legacy, "serialize")
+            else [tf.keras.optimizers.serialize(part) for part in self.optimizers]
+        )
         return {"name": self._name, "optimizers": parts}
 
     @classmethod

@@ -153,7 +153,11 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
         compiled_metrics.update_state(labels, model_outputs)
 
     def train_step(
-        self, inputs: Any, model: tf.keras.Model, optimizer: Any, metrics: Sequence[Any] | None = None
+        self,
+        inputs: Any,
+        model: tf.keras.Model,
+        optimizer: Any,
+        metrics: Sequence[Any] | None = None,
     ) -> dict[str, Any]:
         """Takes one step on one batch of one replica.
 
