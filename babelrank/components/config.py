@@ -57,7 +57,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or 'configuration'}: got {_show(data)}; takes a mapping.")
-    hints = _type_hints(cls)
+    hints = _type_hints(typing.cast(Any, cls))
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     for key in data:
         if key not in fields:

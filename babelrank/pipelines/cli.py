@@ -48,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """The console script. Leaves without TensorFlow's teardown, which is slow and prints errors."""
-    code = main()
+    """The console script."""
+    leave(main())
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process without TensorFlow's teardown, which is slow and prints errors."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

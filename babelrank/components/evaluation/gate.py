@@ -193,9 +193,9 @@ def _check(rule: Rule, candidate: Metrics, baseline: Metrics) -> list[Finding]:
         return [Finding(ok=False, text=text)]
     broken = []
     for name in names:
-        text = _broken(rule, name, candidate[name], baseline.get(name))
-        if text is not None:
-            broken.append(Finding(ok=False, text=text))
+        fault = _broken(rule, name, candidate[name], baseline.get(name))
+        if fault is not None:
+            broken.append(Finding(ok=False, text=fault))
     if broken:
         return broken
     value = candidate[OVERALL].get(rule.metric, math.nan)

@@ -48,7 +48,7 @@ def _decompressed(raw: IO[bytes], path: str) -> contextlib.AbstractContextManage
     if path.endswith(".xz"):
         return cast(IO[bytes], lzma.open(raw, "rb"))
     if path.endswith(".zst"):
-        return _WholeZstd(raw)
+        return cast(contextlib.AbstractContextManager[IO[bytes]], _WholeZstd(raw))
     return contextlib.nullcontext(raw)
 
 

@@ -53,7 +53,8 @@ def parse_rule(text: str, key: str) -> Rule:
     match = re.fullmatch(r"\s*(>=|<=|!=|==|>|<|=|in\b)\s*(.+?)\s*", text)
     if match is None:
         raise ConfigError(
-            f"{key}: got {text!r}; takes a rule such as '> 15', '>= 4', '= order', 'in cart, order'."
+            f"{key}: got {text!r}; takes a rule such as '> 15', '>= 4', "
+            "'= order', 'in cart, order'."
         )
     sign = "=" if match[1] == "==" else match[1]
     values = tuple(v.strip() for v in match[2].split(",")) if sign == "in" else (match[2],)

@@ -91,8 +91,8 @@ def resolve(pattern: str, config: SpansConfig, split: str = "") -> Resolved:
         for span in spans
         for metadata in sorted(newest[span], key=lambda metadata: metadata.path)
     )
-    version = max(found[spans[-1]]) if "{VERSION" in pattern else None
-    return Resolved(files, spans, version, fingerprint(m for s in spans for m in newest[s]))
+    newest_version = max(found[spans[-1]]) if "{VERSION" in pattern else None
+    return Resolved(files, spans, newest_version, fingerprint(m for s in spans for m in newest[s]))
 
 
 def fingerprint(files: Iterable[FileMetadata]) -> str:

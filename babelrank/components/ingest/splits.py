@@ -57,11 +57,11 @@ class Splitter:
         if span == self.test_span:
             return np.full(len(keys), SPLITS.index(TEST), np.int8)
         if self.by == TIME:
-            bounds = [_or_never(self.eval_from), _or_never(self.test_from)]
-            return np.searchsorted(bounds, seconds, side="right").astype(np.int8)
+            times = [_or_never(self.eval_from), _or_never(self.test_from)]
+            return np.searchsorted(times, seconds, side="right").astype(np.int8)
         uniform = keys.astype(np.float64) / 2.0**64
-        bounds = [1.0 - self.eval - self.test, 1.0 - self.test]
-        return np.searchsorted(bounds, uniform, side="right").astype(np.int8)
+        fractions = [1.0 - self.eval - self.test, 1.0 - self.test]
+        return np.searchsorted(fractions, uniform, side="right").astype(np.int8)
 
 
 def row_keys(path: str, first_row: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

@@ -53,10 +53,7 @@ class Embeddings(tf.keras.layers.Layer):  # type: ignore[misc]
         if combiner not in COMBINERS:
             raise ValueError(f"combiner: got {combiner!r}; takes one of {', '.join(COMBINERS)}.")
         self.features, self.combiner, self.l2 = tuple(features), combiner, l2
-        self.dims = {f.name: dims if isinstance(dims, int) else dims.get(f.name) for f in features}
-        for name, dim in self.dims.items():
-            if not isinstance(dim, int) or dim < 1:
-                raise ValueError(f"dims: {name}: got {dim!r}; takes a width of 1 or more.")
+        self.dims = {f.name: _width(dims, f.name) for f in features}
         self._initializer = tf.keras.initializers.get(initializer)
 
     def build(self, input_shape: Any) -> None:
@@ -159,6 +156,13 @@ class Embeddings(tf.keras.layers.Layer):  # type: ignore[misc]
         sizes = tf.constant([[f.size] for f in group], ids.dtype)
         offsets = tf.constant([[self.offset(f.name)] for f in group], ids.dtype)
         return tf.where((ids >= 0) & (ids < sizes), ids, sizes - 1) + offsets
+
+
+def _width(dims: int | Mapping[str, int], name: str) -> int:
+    dim = dims if isinstance(dims, int) else dims.get(name)
+    if not isinstance(dim, int) or dim < 1:
+        raise ValueError(f"dims: {name}: got {dim!r}; takes a width of 1 or more.")
+    return dim
 
 
 def _one_id(ids: Any) -> tf.Tensor:

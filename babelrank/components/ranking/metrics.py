@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+
+Array = npt.NDArray[Any]
 
 AUC_THRESHOLDS = 2000
 """Thresholds of the streaming AUC; Keras' 200 are too coarse for small click rates."""
@@ -44,7 +49,7 @@ def label_mean() -> tf.keras.metrics.Metric:
     return tf.keras.metrics.Mean(name="label_mean")
 
 
-def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+def auc(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """The exact area under the ROC curve; tied scores count one half.
 
     Args:
@@ -60,9 +65,9 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     positive = np.where(np.asarray(labels) > 0.5, weights, 0.0)
     order = np.argsort(scores, kind="stable")
     ranked = np.asarray(scores)[order]
-    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else []
-    if not len(first):
+    if not len(ranked):
         return float("nan")
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
     positives = np.add.reduceat(positive[order], first)
     negatives = np.add.reduceat((weights - positive)[order], first)
     below = np.cumsum(negatives) - negatives
@@ -72,9 +77,9 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
 
 def exact(
     objective: str,
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    weights: np.ndarray | None = None,
+    labels: Array,
+    predictions: Array,
+    weights: Array | None = None,
 ) -> dict[str, float]:
     """All metrics of a whole split.
 
@@ -93,7 +98,7 @@ def exact(
     if weights is not None and not np.sum(weights) > 0:
         weights = None
 
-    def mean(values: np.ndarray) -> float:
+    def mean(values: Array) -> float:
         return float(np.average(values, weights=weights))
 
     label, prediction = mean(labels), mean(predictions)

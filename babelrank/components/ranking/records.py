@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest import columns
 from babelrank.components.ingest.blocks import Block, Rows
+from babelrank.components.ingest.columns import Floats, Mask
 from babelrank.components.ingest.rules import Rule, parse_rule
 from babelrank.components.ranking.config import DataConfig
 
@@ -122,7 +123,7 @@ class RowReader:
             arrays[name] = _floats(numbers)
         return arrays
 
-    def _label(self, source: Mapping[str, pa.Array], issues: _Issues) -> columns.Floats:
+    def _label(self, source: Mapping[str, pa.Array], issues: _Issues) -> Floats:
         config = self._config
         column, name = source[config.label.column], config.label.column
         if self._rule is not None and not self._rule.numeric:
@@ -142,7 +143,7 @@ class RowReader:
         issues.quarantine(self._out_of_range(label), "label_out_of_range", name, column)
         return label
 
-    def _out_of_range(self, label: columns.Floats) -> columns.Mask:
+    def _out_of_range(self, label: Floats) -> Mask:
         known = ~np.isnan(label)
         if self._config.objective == "click":
             return known & (label != 0) & (label != 1)
@@ -151,7 +152,7 @@ class RowReader:
             return known & ((label < low) | (label > high))
         return np.zeros(len(label), bool)
 
-    def _weight(self, column: pa.Array, issues: _Issues) -> columns.Floats:
+    def _weight(self, column: pa.Array, issues: _Issues) -> Floats:
         weight, bad = columns.to_floats(column, self._config.missing_values)
         bad |= np.isnan(weight) | (weight < 0)
         issues.quarantine(bad, "bad_weight", self._config.weight or "", column)
@@ -213,7 +214,7 @@ class _Issues:
         self.bad: list[tuple[int, str, str]] = []
         self.dropped: Counter[str] = Counter()
 
-    def quarantine(self, mask: columns.Mask, reason: str, name: str, column: pa.Array) -> None:
+    def quarantine(self, mask: Mask, reason: str, name: str, column: pa.Array) -> None:
         """Marks the rows of `mask` as bad."""
         if not mask.any():
             return
@@ -221,7 +222,7 @@ class _Issues:
             self.bad.append((int(i), reason, f"{name} holds {column[int(i)].as_py()!r}"))
         self.fine &= ~mask
 
-    def drop(self, mask: columns.Mask, reason: str) -> None:
+    def drop(self, mask: Mask, reason: str) -> None:
         """Marks the rows of `mask` as dropped on purpose."""
         dropped = int((mask & self.fine).sum())
         if dropped:
@@ -241,18 +242,18 @@ def _truth_values(column: pa.Array) -> pa.Array:
     return pa.array(texts, pa.string()).take(encoded.indices)
 
 
-def _compare(label: columns.Floats, rule: Rule) -> columns.Floats:
+def _compare(label: Floats, rule: Rule) -> Floats:
     return np.where(np.isnan(label), np.nan, rule.compare(label).astype(np.float64))
 
 
-def _matches(texts: pa.Array, rule: Rule) -> columns.Floats:
+def _matches(texts: pa.Array, rule: Rule) -> Floats:
     found = pc.is_in(texts, value_set=pa.array(rule.values)).to_numpy(zero_copy_only=False)
     positive = ~found.astype(bool) if rule.operator == "!=" else found.astype(bool)
     missing = np.asarray(texts.is_null())
     return np.where(missing, np.nan, positive.astype(np.float64))
 
 
-def _floats(values: columns.Floats) -> pa.Array:
+def _floats(values: Floats) -> pa.Array:
     """[N] one-element lists of float32; null where the value is NaN."""
     return _lists(pa.array(values.astype(np.float32), mask=np.isnan(values)))
 

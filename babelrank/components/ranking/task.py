@@ -50,7 +50,7 @@ class RankingInputConfig:
     """Where batches come from.
 
     Attributes:
-        path: Glob of transformed TFRecord files, or a directory with a column store.
+        path: Globs of transformed TFRecord files, or a directory with a column store.
         store: Directory for the column store of `path`; None if `path` is a store.
         batch_size: Examples in a batch, over all input pipelines.
         is_training: Shuffle and repeat without end; otherwise one pass in the order of the files.
@@ -58,7 +58,7 @@ class RankingInputConfig:
         drop_remainder: Leave out a last, smaller batch.
     """
 
-    path: str
+    path: str | Sequence[str]
     store: str | None = None
     batch_size: int = 1024
     is_training: bool = True
@@ -95,6 +95,8 @@ class RankingOptimizer(optimizers.CompositeOptimizer):
 class RankingTask(Task):
     """Click or rating prediction.
 
+    The best checkpoint is the one with the largest auc, or for ratings the least rmse.
+
     Args:
         params: What to train.
         logging_dir: Directory for what the task itself writes.
@@ -106,16 +108,8 @@ class RankingTask(Task):
     ) -> None:
         super().__init__(params, logging_dir, name)
         self._loss = _losses(params.objective)
-
-    @property
-    def best_metric(self) -> str:  # type: ignore[override]
-        """auc, or rmse for ratings."""
-        return "auc" if self.task_config.objective == "click" else "rmse"
-
-    @property
-    def best_metric_mode(self) -> str:  # type: ignore[override]
-        """Of `best_metric`."""
-        return ranking_metrics.MODES[self.best_metric]
+        self.best_metric = "auc" if params.objective == "click" else "rmse"
+        self.best_metric_mode = ranking_metrics.MODES[self.best_metric]
 
     def metric_mode(self, name: str) -> str:
         """See `Task`."""
@@ -140,10 +134,11 @@ class RankingTask(Task):
         if not isinstance(optimizer_config, TrainingConfig) or dp_config is not None:
             return super().create_optimizer(optimizer_config, runtime_config, dp_config)
         steps = optimizer_config.steps
-        return RankingOptimizer(
+        both = RankingOptimizer(
             optimizers.create(optimizer_config.embedding_optimizer, steps),
             optimizers.create(optimizer_config.optimizer, steps),
         )
+        return optimizers.with_loss_scaling(both, runtime_config)
 
     def build_model(self) -> ranking_model.Ranking:
         """Makes the model of the configuration, its variables included."""
@@ -167,7 +162,7 @@ class RankingTask(Task):
     def batches(self, params: RankingInputConfig) -> Batches:
         """Batches of transformed records, for `fit`."""
         if params.store is None:
-            store = ColumnStore(params.path)
+            store = ColumnStore(str(params.path))
         else:
             store = ColumnStore.build(params.path, self.columns(), Path(params.store))
         return Batches(
@@ -256,8 +251,9 @@ class RankingTask(Task):
     ) -> dict[str, Any]:
         """See `Task`; inputs are `(features, labels[, weights])`."""
         features, labels, weights = _split(inputs)
-        if isinstance(optimizer, RankingOptimizer):
-            optimizer.bind(model)
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if isinstance(inner, RankingOptimizer):
+            inner.bind(model)
         with tf.GradientTape() as tape:
             outputs = model(features, training=True)
             loss = self.build_losses(labels, outputs, model.losses, sample_weight=weights)

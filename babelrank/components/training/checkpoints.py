@@ -1,13 +1,14 @@
 """Checkpoints of a training: everything that is needed to go on at the exact step.
 
-A checkpoint holds the model, the optimizer, the step and the `Position`. It is complete or absent:
-the file that names the newest checkpoint is replaced after all others are written. The best model
-is kept separately, so that it stays when newer checkpoints push it out.
+A checkpoint holds the model, the optimizer, the step, the metrics and the `Position`. It is
+complete or absent: the file that names the newest checkpoint is replaced after all others are
+written. The best model is kept separately, so that it stays when newer checkpoints push it out.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ class Checkpoints:
         optimizer: The optimizer.
         step: Scalar int64 variable that counts the steps.
         position: Where a new training starts.
+        metrics: Streaming metrics of the training.
         keep: Number of newest checkpoints that are kept.
     """
 
@@ -91,12 +93,17 @@ class Checkpoints:
         optimizer: Any,
         step: tf.Variable,
         position: Position,
+        metrics: Sequence[tf.keras.metrics.Metric] = (),
         keep: int = 2,
     ) -> None:
         self._saved = _SavedPosition(position)
         self._step = step
         self._all = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, step=step, position=self._saved
+            model=model,
+            optimizer=optimizer,
+            step=step,
+            position=self._saved,
+            metrics=list(metrics),
         )
         self._model_only = tf.train.Checkpoint(model=model)
         self._newest = tf.train.CheckpointManager(

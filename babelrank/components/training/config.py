@@ -33,7 +33,7 @@ class EmbeddingOptimizerConfig(OptimizerConfig):
     """Optimizer of the embedding tables."""
 
     name: Literal["sgd", "adagrad", "adam", "adamw", "rmsprop"] = option("adagrad", "Optimizer.")
-    learning_rate: float = option(0.02, "Peak learning rate.")
+    learning_rate: float = option(0.05, "Peak learning rate.")
 
 
 @dataclass(frozen=True, kw_only=True)

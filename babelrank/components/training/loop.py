@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import time
@@ -25,6 +24,7 @@ from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.checkpoints import Checkpoints, Position
 from babelrank.components.training.config import TrainingConfig
+from babelrank.components.training.history import History, finite
 from babelrank.components.training.inputs import Batches
 from babelrank.components.training.progress import Progress
 from babelrank.components.training.task import Task
@@ -120,7 +120,7 @@ class _Loop:
         self.pending: list[tf.Tensor] = []  # losses that are still on the device
         self.recent = math.nan
         self.seconds, self.steps_here = 0.0, 0
-        self.summaries: Any = None
+        self.history = History(directory, config.tensorboard)
 
     def _build(self) -> None:
         tf.keras.utils.set_random_seed(self.config.seed)
@@ -136,7 +136,7 @@ class _Loop:
             seed=self.config.seed, batch_size=self.train.batch_size, rows=self.train.rows
         )
         self.checkpoints = Checkpoints(
-            self.directory, self.model, self.optimizer, self.step, position
+            self.directory, self.model, self.optimizer, self.step, position, self.metrics
         )
         self._train = tf.function(self._train_on_replicas, autograph=False)
         self._validate = tf.function(self._validate_on_replicas, autograph=False)
@@ -151,11 +151,7 @@ class _Loop:
             self.task.initialize(self.model)
         with contextlib.ExitStack() as stack:
             stack.callback(self.progress.close)
-            if self.config.tensorboard:
-                path = str(self.directory / "tensorboard")
-                self.summaries = stack.enter_context(
-                    contextlib.closing(tf.summary.create_file_writer(path))
-                )
+            stack.enter_context(contextlib.closing(self.history))
             self.progress.start(self.position.step, self.total)
             if resumed_from is not None:
                 self.progress.note(f"training: resumed at step {resumed_from}")
@@ -173,8 +169,8 @@ class _Loop:
         fetched = time.monotonic()
         while True:
             step = self.position.step
-            if self._evaluation_due(step):
-                self._evaluate()
+            if self.evaluation and self._evaluation_due(step):
+                self._evaluate(self.evaluation)
                 self._save()
                 fetched = time.monotonic()
             elif self._save_due(step):
@@ -225,7 +221,7 @@ class _Loop:
         self.position.epoch, self.position.batch = divmod(step, len(self.train))
 
     def _evaluation_due(self, step: int) -> bool:
-        if self.evaluation is None or step == 0 or self.position.evaluated == step:
+        if step == 0 or self.position.evaluated == step:
             return False
         return step >= self.total or step % self.evaluate_every == 0
 
@@ -239,7 +235,7 @@ class _Loop:
         self._move_to(int(self.step.numpy()))
         self._fetch()
         self.checkpoints.save()
-        self._write_history()
+        self.history.write(self.position)
 
     def _fetch(self) -> float | None:
         """Takes the losses of the last steps from the device; returns their mean."""
@@ -270,51 +266,40 @@ class _Loop:
 
     def _record(self) -> None:
         self._fetch()
-        position = self.position
-        record: dict[str, Any] = {
-            "step": position.step,
-            "epoch": position.step / len(self.train),
-            "loss": position.loss_sum / max(1, position.loss_count),
-        }
+        streaming = {metric.name: metric.result() for metric in self.metrics}
         for metric in self.metrics:
-            record[metric.name] = _finite(metric.result())
             metric.reset_state()
-        position.loss_sum, position.loss_count = 0.0, 0
-        position.history.append(record)
-        scalars = {name: value for name, value in record.items() if name not in ("step", "epoch")}
-        self._summarize("train", {**scalars, "examples_per_second": self._speed()})
+        self.history.record(self.position, len(self.train), streaming, self._speed())
 
-    def _evaluate(self) -> None:
-        metrics = self._judge()
+    def _evaluate(self, evaluation: Batches) -> None:
+        metrics = self._judge(evaluation)
         position = self.position
         position.evaluated = position.step
         if not position.history or position.history[-1]["step"] != position.step:
             self._record()
-        position.history[-1]["eval"] = metrics
-        self._summarize("eval", metrics)
+        self.history.judged(position, metrics)
         self._compare(metrics)
         shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if v is not None)
         best = " (best so far)" if position.best_step == position.step else ""
         self.progress.note(f"eval at step {position.step}: {shown}{best}")
 
-    def _judge(self) -> dict[str, float | None]:
+    def _judge(self, evaluation: Batches) -> dict[str, float | None]:
         """The metrics of the model on the eval batches."""
-        assert self.evaluation is not None
         for metric in self.eval_metrics:
             metric.reset_state()
         state, losses, weights = None, [], []
-        dataset = self.strategy.experimental_distribute_dataset(self.evaluation.dataset())
+        dataset = self.strategy.experimental_distribute_dataset(evaluation.dataset())
         for i, batch in enumerate(dataset):
             logs = self._validate(batch)
             losses.append(self.strategy.reduce("MEAN", logs[self.task.loss], axis=None))
-            weights.append(self.evaluation.examples_in(i))
+            weights.append(evaluation.examples_in(i))
             outputs = tf.nest.map_structure(self.strategy.experimental_local_results, logs)
             state = self.task.aggregate_logs(state, outputs)
         mean = sum(float(x) * n for x, n in zip(losses, weights, strict=True)) / sum(weights)
         metrics: dict[str, Any] = {self.task.loss: mean}
         metrics.update({metric.name: metric.result() for metric in self.eval_metrics})
         metrics.update(self.task.reduce_aggregated_logs(state, self.step))
-        return {name: _finite(value) for name, value in metrics.items()}
+        return {name: finite(value) for name, value in metrics.items()}
 
     def _compare(self, metrics: dict[str, float | None]) -> None:
         """Keeps the best model; decides whether to stop."""
@@ -344,20 +329,6 @@ class _Loop:
                 f"({best})"
             )
 
-    def _summarize(self, group: str, scalars: dict[str, Any]) -> None:
-        if self.summaries is None:
-            return
-        with self.summaries.as_default(step=self.position.step):
-            for name, value in scalars.items():
-                if value is not None:
-                    tf.summary.scalar(f"{group}/{name}", value)
-
-    def _write_history(self) -> None:
-        target = self.directory / "history.json"
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(self.position.history, indent=1), encoding="utf-8")
-        os.replace(scratch, target)
-
     def _result(self, resumed_from: int | None) -> FitResult:
         position = self.position
         return FitResult(
@@ -371,8 +342,3 @@ class _Loop:
             best_metrics=position.best_metrics,
         )
 
-
-def _finite(value: Any) -> float | None:
-    """A float, or None for NaN and infinity, which JSON lacks."""
-    number = float(value)
-    return number if math.isfinite(number) else None

@@ -84,7 +84,7 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-class AdamW(_legacy.Adam):  # type: ignore[misc]
+class AdamW(tf.keras.optimizers.legacy.Adam):  # type: ignore[misc]
     """Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101).
 
     Variables shrink by `learning_rate * weight_decay` of themselves before each Adam update; of

@@ -1,0 +1,76 @@
+"""What a training leaves to read: `history.json` and TensorBoard summaries."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from babelrank.components.training.checkpoints import Position
+
+
+class History:
+    """Writes the records of a training, which live in its `Position`.
+
+    Args:
+        directory: Gets `history.json`, and `tensorboard` if `summaries`.
+        summaries: Whether to write TensorBoard summaries.
+    """
+
+    def __init__(self, directory: Path, summaries: bool) -> None:
+        self._path = directory / "history.json"
+        self._writer: Any = None
+        if summaries:
+            self._writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
+
+    def record(
+        self,
+        position: Position,
+        batches_per_epoch: int,
+        metrics: Mapping[str, Any],
+        examples_per_second: float,
+    ) -> None:
+        """Adds a record with the mean loss since the last one."""
+        mean = position.loss_sum / max(1, position.loss_count)
+        scalars: dict[str, float | None] = {"loss": mean}
+        scalars.update({name: finite(value) for name, value in metrics.items()})
+        epoch = position.step / batches_per_epoch
+        position.history.append({"step": position.step, "epoch": epoch, **scalars})
+        position.loss_sum, position.loss_count = 0.0, 0
+        speed = {"examples_per_second": examples_per_second}
+        self._summarize("train", position.step, {**scalars, **speed})
+
+    def judged(self, position: Position, metrics: Mapping[str, float | None]) -> None:
+        """Adds the eval metrics to the last record."""
+        position.history[-1]["eval"] = dict(metrics)
+        self._summarize("eval", position.step, metrics)
+
+    def write(self, position: Position) -> None:
+        """Replaces `history.json`."""
+        scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        scratch.write_text(json.dumps(position.history, indent=1), encoding="utf-8")
+        os.replace(scratch, self._path)
+
+    def close(self) -> None:
+        """Closes the summaries."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _summarize(self, group: str, step: int, scalars: Mapping[str, float | None]) -> None:
+        if self._writer is None:
+            return
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                if value is not None:
+                    tf.summary.scalar(f"{group}/{name}", value)
+
+
+def finite(value: Any) -> float | None:
+    """A float, or None for NaN and infinity, which JSON lacks."""
+    number = float(value)
+    return number if math.isfinite(number) else None
