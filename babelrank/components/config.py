@@ -12,10 +12,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import math
 import textwrap
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -214,17 +215,22 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
 def _scalar(hint: Any, value: Any, key: str) -> Any:
     if hint is Any:
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        # YAML 1.1 reads 1e-3 (no dot) as a string.
-        try:
-            return float(value)
-        except ValueError:
-            pass
+    if hint is float and not isinstance(value, bool):
+        return _number(value, key)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.")
     return value
+
+
+def _number(value: Any, key: str) -> float:
+    """A finite number: every comparison with NaN is false, so that it would pass all checks."""
+    try:
+        number = float(value)  # of texts too: YAML 1.1 reads 1e-3 (no dot) as one
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(float)}.")
+    return number
 
 
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -269,7 +275,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):  # such as {{ name }}
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"got the key {key!r}; takes a name", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import babelrank
 from babelrank.components.config import commented_yaml, load_yaml
-from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.components.errors import BabelRankError, ConfigError, InputError
 from babelrank.pipelines.config import RankingConfig
 
 PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
     except ConfigError as error:
         _complain(f"configuration: {error}")
         return USAGE
@@ -41,8 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted.")
         return FAILED
-    except BrokenPipeError:  # such as `| head`
-        sys.stderr.close()
+    except BrokenPipeError:  # such as `| head`; what is still buffered has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        _complain(str(error))
         return FAILED
     return code
 
@@ -159,8 +163,11 @@ def _predict(options: argparse.Namespace) -> int:
     from babelrank.components.serving.predict import Predictor
 
     predictor = Predictor(options.model)
-    for prediction in predictor.predict(sys.stdin, options.batch_size):
-        sys.stdout.write(json.dumps(prediction) + "\n")
+    try:
+        for prediction in predictor.predict(sys.stdin, options.batch_size):
+            sys.stdout.write(json.dumps(prediction) + "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: takes UTF-8: {error}") from None
     return PUSHED
 
 
@@ -173,9 +180,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"got {text}; takes 1 or more")
+        raise argparse.ArgumentTypeError(f"got {text}; takes a whole number of 1 or more")
     return number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from babelrank.components.config import option, required, section
@@ -9,6 +10,7 @@ from babelrank.components.errors import ConfigError
 from babelrank.components.evaluation import gate
 from babelrank.components.evaluation.gate import EvaluationConfig
 from babelrank.components.ingest.config import TIME, IngestConfig, SpansConfig, SplitsConfig
+from babelrank.components.ranking import features
 from babelrank.components.ranking.config import DataConfig, ModelConfig, TransformConfig
 from babelrank.components.serving.config import PushConfig
 from babelrank.components.training.config import TrainingConfig
@@ -43,6 +45,7 @@ class RankingConfig:
         gate.check_objective(self.evaluation, self.data.objective)
         self._check_time()
         self._check_features()
+        self._check_model()
 
     def _check_time(self) -> None:
         if self.data.timestamp is None:
@@ -59,14 +62,17 @@ class RankingConfig:
         vocabularies = (*data.categorical, *data.multivalent)
         for name in transform.vocabularies:
             if name not in vocabularies:
-                raise ConfigError(f"transform.vocabularies.{name}: takes one of {vocabularies}.")
+                raise ConfigError(_takes(f"transform.vocabularies.{name}", vocabularies))
         for name in transform.dense_by_feature:
             if name not in data.dense:
-                raise ConfigError(f"transform.dense_by_feature.{name}: takes one of {data.dense}.")
-        sparse = (*vocabularies, *transform.time_features)
-        for name in self.model.embedding_dims:
-            if name not in sparse:
-                raise ConfigError(f"model.embedding_dims.{name}: takes one of {sparse}.")
+                raise ConfigError(_takes(f"transform.dense_by_feature.{name}", data.dense))
+        for name in self._sparse():
+            if name in (features.DENSE, features.LABEL, features.WEIGHT):
+                raise ConfigError(
+                    f"data: {name} is a name that BabelRank uses itself; rename the column."
+                )
+        if not transform.time_features and set(data.features) <= set(data.training_only):
+            raise ConfigError("data.training_only: holds all features; serving needs one.")
         for crossed in self.evaluation.slices:
             for name in crossed.split("*"):
                 if name not in vocabularies:
@@ -74,6 +80,27 @@ class RankingConfig:
                         f"evaluation.slices: {name} is no categorical or multivalent column; "
                         f"takes one of {', '.join(vocabularies)}, or two joined by *."
                     )
+
+    def _check_model(self) -> None:
+        sparse = self._sparse()
+        for name in self.model.embedding_dims:
+            if name not in sparse:
+                raise ConfigError(_takes(f"model.embedding_dims.{name}", sparse))
+        model = self.model.resolved()
+        width = (model.bottom_stack or (0,))[-1]
+        scaled = set(self.data.dense) - set(sparse)
+        if model.interaction == "dot" and sparse and scaled and width != model.embedding_dim:
+            raise ConfigError(
+                f"model.bottom_stack: the last layer has {width} units; takes embedding_dim, "
+                f"{model.embedding_dim}, with interaction: dot."
+            )
+
+    def _sparse(self) -> tuple[str, ...]:
+        """Names of the features that get an embedding."""
+        data, transform = self.data, self.transform
+        modes = {name: transform.dense_by_feature.get(name, transform.dense) for name in data.dense}
+        buckets = (name for name, mode in modes.items() if mode == "bucketize")
+        return (*data.categorical, *data.multivalent, *transform.time_features, *buckets)
 
     def with_paths(self, data: str | None, span: int | None) -> RankingConfig:
         """This configuration with the command line's `--data` and `--span`."""
@@ -83,3 +110,9 @@ class RankingConfig:
         if span is not None:
             changed = replace(changed, spans=replace(changed.spans, span=span))
         return changed
+
+
+def _takes(key: str, names: Sequence[str]) -> str:
+    return (
+        f"{key}: takes one of {', '.join(names)}." if names else f"{key}: there is no such column."
+    )

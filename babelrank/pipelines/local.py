@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -49,7 +51,7 @@ def run(ir: pipeline_pb2.Pipeline, record: RunRecord, watch: Watcher) -> None:
     Args:
         ir: The compiled pipeline; its run id is filled in.
         record: Filled in while the run goes on, so that it is right whatever ends the run.
-        watch: Called before (state "running" is the caller's to show) and after each step.
+        watch: Called before each step (its state is then "not reached") and after it.
 
     Raises:
         BaseException: Whatever a step raised, interrupts included.
@@ -57,40 +59,33 @@ def run(ir: pipeline_pb2.Pipeline, record: RunRecord, watch: Watcher) -> None:
     runtime_parameter_utils.substitute_runtime_parameter(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: record.run_id}
     )
-    names = [n.pipeline_node.node_info.id for n in ir.nodes]
-    visible = [name for name in names if name not in HIDDEN_NODES]
-    record.steps = [StepSummary(name=name, state="not reached") for name in visible]
     deployment = runner_utils.extract_local_deployment_config(ir)
-    connection = getattr(
-        deployment.metadata_connection_config,
-        deployment.metadata_connection_config.WhichOneof("connection_config"),
-    )
-    for node in ir.nodes:
-        name = node.pipeline_node.node_info.id
-        at = visible.index(name) if name in visible else None
-        if at is not None:
-            watch(record.steps[at], at + 1, len(visible))
-        begun = time.monotonic()
-        try:
-            ran = _launch(ir, node.pipeline_node, deployment, connection)
-        except BaseException as error:
-            record.error = error
-            if at is not None:
-                record.steps[at] = replace(
-                    record.steps[at],
-                    state="failed",
-                    seconds=time.monotonic() - begun,
-                    error=message(error),
-                )
-                watch(record.steps[at], at + 1, len(visible))
-            raise
-        if at is not None:
-            record.steps[at] = replace(
-                record.steps[at],
-                state="ran" if ran else "cached",
-                seconds=time.monotonic() - begun,
-            )
-            watch(record.steps[at], at + 1, len(visible))
+    names = [node.pipeline_node.node_info.id for node in ir.nodes]
+    shown = [name for name in names if name not in HIDDEN_NODES]
+    record.steps = [StepSummary(name=name, state="not reached") for name in shown]
+    for name, node in zip(names, ir.nodes, strict=True):
+        launch = partial(_launch, ir, node.pipeline_node, deployment)
+        if name in shown:
+            _run_step(launch, record, shown.index(name), watch)
+        else:
+            launch()
+
+
+def _run_step(launch: Callable[[], bool], record: RunRecord, at: int, watch: Watcher) -> None:
+    """Runs a node that people see, and keeps its entry in the record up to date."""
+
+    def update(**changes: Any) -> None:
+        record.steps[at] = replace(record.steps[at], seconds=time.monotonic() - begun, **changes)
+        watch(record.steps[at], at + 1, len(record.steps))
+
+    watch(record.steps[at], at + 1, len(record.steps))
+    begun = time.monotonic()
+    try:
+        ran = launch()
+    except BaseException as error:
+        update(state="failed", error=message(error))
+        raise
+    update(state="ran" if ran else "cached")
 
 
 def message(error: BaseException) -> str:
@@ -99,15 +94,11 @@ def message(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _launch(
-    ir: pipeline_pb2.Pipeline,
-    node: pipeline_pb2.PipelineNode,
-    deployment: object,
-    connection: object,
-) -> bool:
+def _launch(ir: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, deployment: Any) -> bool:
     """Runs one node; False when its outputs came from the cache."""
     name = node.node_info.id
-    handle = metadata.Metadata(connection)
+    connections = deployment.metadata_connection_config
+    handle = metadata.Metadata(getattr(connections, connections.WhichOneof("connection_config")))
     execution = launcher.Launcher(
         pipeline_node=node,
         mlmd_connection=handle,

@@ -99,8 +99,9 @@ class EvaluationConfig(ThresholdsConfig):
         found = rules(self)
         if not found:
             raise ConfigError(
-                "no thresholds; a gate that lets everything pass is none. Set for instance "
-                "min_auc and max_auc_drop (click) or max_rmse and max_rmse_rise (rating)."
+                "min_auc: null, and so are all other thresholds; a gate that lets everything pass "
+                "is none. Set for instance min_auc and max_auc_drop (click) or max_rmse and "
+                "max_rmse_rise (rating)."
             )
         if self.first_run == "thresholds" and not any(rule.absolute for rule in found):
             raise ConfigError(

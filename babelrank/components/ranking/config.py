@@ -119,7 +119,10 @@ class DataConfig:
         uses += [name for name in (self.weight,) if name]
         twice = sorted(name for name, count in Counter(uses).items() if count > 1)
         if twice:
-            raise ConfigError(f"columns used twice: {', '.join(twice)}; give each one role.")
+            raise ConfigError(
+                f"categorical and so on: {', '.join(twice)} stands twice; give each "
+                "column one role."
+            )
         self._check_values()
 
     def _check_values(self) -> None:
@@ -198,6 +201,8 @@ class TransformConfig:
             raise ConfigError(f"buckets: got {self.buckets}; takes 2 or more.")
         if self.max_values < 1:
             raise ConfigError(f"max_values: got {self.max_values}; takes 1 or more.")
+        if len(set(self.time_features)) < len(self.time_features):
+            raise ConfigError(f"time_features: got {list(self.time_features)}; takes each once.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,16 +243,28 @@ class ModelConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: got {value}; takes 1 or more.")
+        for name in ("bottom_stack", "top_stack"):
+            widths = getattr(self, name) or ()
+            if any(width < 1 for width in widths):
+                raise ConfigError(f"{name}: got {list(widths)}; takes widths of 1 or more.")
+        for name, dim in self.embedding_dims.items():
+            if dim < 1:
+                raise ConfigError(f"embedding_dims.{name}: got {dim}; takes 1 or more.")
+        if self.embedding_l2 < 0:
+            raise ConfigError(f"embedding_l2: got {self.embedding_l2}; takes 0 or more.")
 
     def resolved(self) -> ModelConfig:
-        """This configuration with every size filled in from the preset (default `small`)."""
+        """This configuration with every size filled in from the preset (default `small`).
+
+        An empty stack is no unset one: it stays empty.
+        """
         sizes = _SIZES[self.preset or "small"]
         dim = self.embedding_dim or sizes[0]
         changed = {
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "embedding_dim": dim,
-            "bottom_stack": self.bottom_stack or (*sizes[1], dim),
-            "top_stack": self.top_stack or sizes[2],
+            "bottom_stack": (*sizes[1], dim) if self.bottom_stack is None else self.bottom_stack,
+            "top_stack": sizes[2] if self.top_stack is None else self.top_stack,
         }
         return ModelConfig(**changed)
 

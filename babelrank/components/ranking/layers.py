@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from babelrank.components.ranking.features import SparseFeature
+from babelrank.components.training.dropout import Dropout
 
 COMBINERS = ("mean", "sum", "sqrtn")
 
@@ -197,7 +198,7 @@ class MLP(tf.keras.layers.Layer):  # type: ignore[misc]
     Args:
         units: Widths of the layers.
         final_activation: Activation of the last layer; None: linear.
-        dropout: Rate after each layer but the last. Its random state is part of a checkpoint.
+        dropout: Rate after each layer but the last.
 
     Shapes: [B, any] to [B, units[-1]].
     """
@@ -216,13 +217,13 @@ class MLP(tf.keras.layers.Layer):  # type: ignore[misc]
         for width in units[:-1]:
             self._stack.append(tf.keras.layers.Dense(width, activation="relu"))
             if dropout:
-                self._stack.append(tf.keras.layers.Dropout(dropout, rng_type="stateful"))
+                self._stack.append(Dropout(dropout))
         self._stack.append(tf.keras.layers.Dense(units[-1], activation=final_activation))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Applies the layers to [B, any]."""
         for layer in self._stack:
-            if isinstance(layer, tf.keras.layers.Dropout):
+            if isinstance(layer, Dropout):
                 inputs = layer(inputs, training=training)
             else:
                 inputs = layer(inputs)

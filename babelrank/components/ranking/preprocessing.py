@@ -121,9 +121,10 @@ def _category(values: tf.SparseTensor, name: str, config: VocabularyConfig) -> t
 
 
 def _categories(values: tf.SparseTensor, name: str, columns: Columns) -> tf.SparseTensor:
-    """Sparse [B, ?] ids, at most `max_values` a row."""
-    kept = tf.sparse.retain(values, values.indices[:, 1] < columns.transform.max_values)
-    return _ids(_without_empty(kept), name, columns.vocabulary(name))
+    """Sparse [B, ?] ids, at most `max_values` a row; empty texts do not count."""
+    full = _without_gaps(_without_empty(values))
+    kept = tf.sparse.retain(full, full.indices[:, 1] < columns.transform.max_values)
+    return _ids(kept, name, columns.vocabulary(name))
 
 
 def _ids(values: tf.SparseTensor, name: str, config: VocabularyConfig) -> tf.SparseTensor:
@@ -174,6 +175,14 @@ def _time_feature(times: tf.SparseTensor, name: str, data: DataConfig) -> tf.Ten
 
 def _without_empty(values: tf.SparseTensor) -> tf.SparseTensor:
     return tf.sparse.retain(values, tf.not_equal(values.values, ""))
+
+
+def _without_gaps(values: tf.SparseTensor) -> tf.SparseTensor:
+    """The values of each row in its first columns, as every writer of examples wants them."""
+    rows = values.indices[:, 0]
+    return tf.RaggedTensor.from_value_rowids(
+        values.values, rows, nrows=values.dense_shape[0], validate=False
+    ).to_sparse()
 
 
 def _finite(values: tf.SparseTensor) -> tf.SparseTensor:

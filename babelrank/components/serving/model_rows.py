@@ -40,29 +40,31 @@ class RowColumn:
     separator: str | None = None
     time_format: str | None = None
 
-    def array(self, values: Sequence[Any], first_line: int) -> np.ndarray:
+    def array(self, values: Sequence[Any], lines: Sequence[int]) -> np.ndarray:
         """[B] what the signature takes, for JSON values; None is a missing value.
 
         Raises:
-            InputError: A value has the wrong type; names the line.
+            InputError: A value has the wrong type; names its line, of the [B] `lines`.
         """
+        numbered = zip(values, lines, strict=True)
         if self.kind == "text":
-            return np.array([self._text(v) for v in values], dtype=object)
+            return np.array([self._text(v, line) for v, line in numbered], dtype=object)
         if self.kind == "number":
-            return np.array(
-                [self._number(v, first_line + i) for i, v in enumerate(values)], np.float32
-            )
+            return np.array([self._number(v, line) for v, line in numbered], np.float32)
         texts = pa.array([None if v is None else str(v) for v in values], pa.string())
         seconds, missing, bad = to_seconds(texts, time_format=self.time_format)
         for i in np.flatnonzero(bad):
-            raise self._error(first_line + int(i), values[int(i)], "a time")
+            raise self._error(lines[int(i)], values[int(i)], "a time")
         return np.where(missing, NO_TIME, seconds)
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any, line: int) -> str:
         if value is None:
             return ""
-        if isinstance(value, list):
-            return (self.separator or "|").join(self._text(item) for item in value)
+        if isinstance(value, list) and (self.separator is not None or len(value) <= 1):
+            return (self.separator or "").join(self._text(item, line) for item in value)
+        if isinstance(value, list | dict):
+            wanted = "a text" if self.separator is None else "a text, a list of texts"
+            raise self._error(line, value, wanted)
         if isinstance(value, bool):
             return "true" if value else "false"
         return str(value)
@@ -72,11 +74,11 @@ class RowColumn:
             return float("nan")
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._error(line, value, "a number") from None
 
     def _error(self, line: int, value: Any, wanted: str) -> InputError:
-        return InputError(f"line {line}: {self.name}: got {value!r}; takes {wanted} or null.")
+        return InputError(f"line {line}: {self.name}: got {value!r:.60}; takes {wanted} or null.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +120,16 @@ class RowsDescription:
         columns = tuple(RowColumn(**column) for column in data.pop("columns"))
         return cls(columns=columns, **data)
 
-    def arrays(self, rows: Sequence[Mapping[str, Any]], first_line: int) -> dict[str, np.ndarray]:
-        """[B] arrays by column; a key that a row lacks is a missing value.
+    def arrays(
+        self, rows: Sequence[Mapping[str, Any]], lines: Sequence[int]
+    ) -> dict[str, np.ndarray]:
+        """[B] arrays by column, of rows and their line numbers; a key that a row lacks is a
+        missing value.
 
         Raises:
             InputError: A value has the wrong type.
         """
         return {
-            column.name: column.array([row.get(column.name) for row in rows], first_line)
+            column.name: column.array([row.get(column.name) for row in rows], lines)
             for column in self.columns
         }

@@ -49,7 +49,7 @@ class Predictor:
         """
         rows = (_row(line, number) for number, line in enumerate(lines, 1) if line.strip())
         while chunk := list(itertools.islice(rows, batch)):
-            arrays = self._description.arrays([row for row, _ in chunk], chunk[0][1])
+            arrays = self._description.arrays(*zip(*chunk, strict=True))
             tensors = {name: self._tf.constant(array) for name, array in arrays.items()}
             outputs = self._signature(**tensors)[self._description.output].numpy()
             for value in outputs.tolist():

@@ -66,7 +66,6 @@ class TrainingConfig:
     checkpoint_interval: int = option(1000, "Steps between checkpoints.")
     early_stopping: EarlyStoppingConfig = section(EarlyStoppingConfig, "Early stopping.")
     seed: int = option(42, "Seed of the weights and of the order of the data.")
-    warm_start: bool = option(False, "Start from the last pushed model's weights, if there is one.")
     tensorboard: bool = option(True, "Write TensorBoard summaries beside the model.")
 
     def __post_init__(self) -> None:

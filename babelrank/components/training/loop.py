@@ -169,6 +169,8 @@ class _Loop:
         fetched = time.monotonic()
         while True:
             step = self.position.step
+            if self._record_due(step):
+                self._record()
             if self.evaluation and self._evaluation_due(step):
                 self._evaluate(self.evaluation)
                 self._save()
@@ -177,16 +179,12 @@ class _Loop:
                 self._save()
             if step >= self.total or self.position.stopped:
                 return
-            if batches is None:
-                batches = self._batches(step)
+            batches = batches or self._batches(step)
             self._take_step(batches)
-            now = time.monotonic()
-            last = self.position.step == self.total
-            if last or len(self.pending) >= _FETCH_STEPS or now - fetched >= _FETCH_SECONDS:
-                fetched = now
+            waited = time.monotonic() - fetched >= _FETCH_SECONDS
+            if waited or len(self.pending) >= _FETCH_STEPS or self.position.step == self.total:
+                fetched = time.monotonic()
                 self._report()
-            if last or self.position.step % self.record_every == 0:
-                self._record()
 
     def _take_step(self, batches: Iterator[Any]) -> None:
         began = time.perf_counter()
@@ -220,6 +218,15 @@ class _Loop:
         self.position.step = step
         self.position.epoch, self.position.batch = divmod(step, len(self.train))
 
+    def _record_due(self, step: int) -> bool:
+        if step == 0 or self._recorded() == step:
+            return False
+        return step >= self.total or step % self.record_every == 0
+
+    def _recorded(self) -> int | None:
+        """Step of the last record."""
+        return self.position.history[-1]["step"] if self.position.history else None
+
     def _evaluation_due(self, step: int) -> bool:
         if step == 0 or self.position.evaluated == step:
             return False
@@ -237,8 +244,8 @@ class _Loop:
         self.checkpoints.save()
         self.history.write(self.position)
 
-    def _fetch(self) -> float | None:
-        """Takes the losses of the last steps from the device; returns their mean."""
+    def _fetch(self) -> None:
+        """Takes the losses of the last steps from the device."""
         losses = [float(loss) for loss in self.pending]
         self.pending.clear()
         for i, loss in enumerate(losses):
@@ -251,11 +258,11 @@ class _Loop:
                 )
         self.position.loss_sum += math.fsum(losses)
         self.position.loss_count += len(losses)
-        return math.fsum(losses) / len(losses) if losses else None
+        if losses:
+            self.recent = math.fsum(losses) / len(losses)
 
     def _report(self) -> None:
-        loss = self._fetch()
-        self.recent = self.recent if loss is None else loss
+        self._fetch()
         self.progress.update(self.position.step, self.total, self.recent, self._speed())
 
     def _speed(self) -> float:
@@ -275,7 +282,7 @@ class _Loop:
         metrics = self._judge(evaluation)
         position = self.position
         position.evaluated = position.step
-        if not position.history or position.history[-1]["step"] != position.step:
+        if self._recorded() != position.step:
             self._record()
         self.history.judged(position, metrics)
         self._compare(metrics)

@@ -6,6 +6,7 @@ others, and they update only the rows of an embedding table that a batch used.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -274,7 +275,8 @@ class CompositeOptimizer(tfrs.experimental.optimizers.CompositeOptimizer):  # ty
             )
         known = {"Schedule": Schedule, "AdamW": AdamW, **(custom_objects or {})}
         made = [
-            tf.keras.optimizers.deserialize(part, known, use_legacy_optimizer=True)
+            # Keras changes what it is given.
+            tf.keras.optimizers.deserialize(copy.deepcopy(part), known, use_legacy_optimizer=True)
             for part in parts
         ]
         return cls(list(zip(made, variables, strict=True)), name=config["name"])

@@ -188,8 +188,9 @@ class ColumnStore:
         return np.asarray(np.memmap(self.directory / name, dtype, "r", shape=shape))
 
     def _map_ragged(self, column: Column) -> tuple[Array, Array]:
-        splits = self._map(f"{column.name}.splits", "int64", (self.rows + 1,))
-        return self._map(f"{column.name}.values", column.dtype, (int(splits[-1]),)), splits
+        file = f"column{self.columns.index(column)}"  # a name may hold any character
+        splits = self._map(f"{file}.splits", "int64", (self.rows + 1,))
+        return self._map(f"{file}.values", column.dtype, (int(splits[-1]),)), splits
 
 
 class _Writer:
@@ -227,10 +228,11 @@ class _Writer:
 
     def _add_ragged(self, column: Column, value: Any, path: str) -> int:
         name, splits = column.name, np.asarray(value.row_splits)
+        file = f"column{self._columns.index(column)}"
         if not self.rows:
-            self._append(f"{name}.splits", np.zeros(1, np.int64))
-        self._append(f"{name}.values", _cast(np.asarray(value.flat_values), column, path))
-        self._append(f"{name}.splits", splits[1:] + self._ends[name])
+            self._append(f"{file}.splits", np.zeros(1, np.int64))
+        self._append(f"{file}.values", _cast(np.asarray(value.flat_values), column, path))
+        self._append(f"{file}.splits", splits[1:] + self._ends[name])
         self._ends[name] += int(splits[-1])
         self._longest[name] = max(self._longest[name], int(np.diff(splits).max(initial=0)))
         return len(splits) - 1

@@ -15,7 +15,7 @@ from babelrank.components.training.store import PAD, Column, ColumnStore
 COLUMNS = (
     Column("user", "int32"),
     Column("dense", "float32", 2),
-    Column("genres", "int64", None),
+    Column("gen/res", "int64", None),
     Column("item", "int64"),
     Column("label", "float32"),
 )
@@ -26,7 +26,7 @@ def example(i, **changes):
     values = {
         "user": [i],
         "item": [10 * i],
-        "genres": GENRES[i % 5],
+        "gen/res": GENRES[i % 5],
         "dense": [i + 0.5, -float(i)],
         "label": [float(i % 2)],
     } | changes
@@ -59,7 +59,7 @@ def test_columns_hold_the_examples_in_the_order_of_the_files(files, tmp_path):
     np.testing.assert_array_equal(store.column("item"), [0, 10, 20, 30, 40])
     np.testing.assert_array_equal(store.column("dense")[3], [3.5, -3.0])
     assert store.column("user").dtype == np.int32
-    assert store.longest == {"genres": 3}
+    assert store.longest == {"gen/res": 3}
 
 
 def test_take_gathers_rows_and_pads_ids(files, tmp_path):
@@ -68,7 +68,7 @@ def test_take_gathers_rows_and_pads_ids(files, tmp_path):
     np.testing.assert_array_equal(taken["item"], [30, 10, 0])
     np.testing.assert_array_equal(taken["dense"], [[3.5, -3], [1.5, -1], [0.5, 0]])
     np.testing.assert_array_equal(
-        taken["genres"], [[4, 5, 6], [PAD, PAD, PAD], [1, 2, PAD]]
+        taken["gen/res"], [[4, 5, 6], [PAD, PAD, PAD], [1, 2, PAD]]
     )
     assert all(array.flags.c_contiguous for array in taken.values())
 
@@ -76,14 +76,14 @@ def test_take_gathers_rows_and_pads_ids(files, tmp_path):
 def test_ids_span_parsed_batches_and_files(files, tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "_PARSED_AT_ONCE", 2)
     store = ColumnStore.build(files, COLUMNS, tmp_path / "store")
-    rows = store.take(np.arange(5))["genres"]
+    rows = store.take(np.arange(5))["gen/res"]
     assert [[int(x) for x in row if x != PAD] for row in rows] == GENRES
 
 
 def test_only_empty_ids_give_a_column_of_width_zero(tmp_path):
-    write(tmp_path / "x", [example(0, genres=[])], "")
+    write(tmp_path / "x", [example(0, **{"gen/res": []})], "")
     store = ColumnStore.build(str(tmp_path / "x"), COLUMNS, tmp_path / "store")
-    assert store.take(np.array([0]))["genres"].shape == (1, 0)
+    assert store.take(np.array([0]))["gen/res"].shape == (1, 0)
 
 
 def test_the_same_files_are_converted_once(files, tmp_path):

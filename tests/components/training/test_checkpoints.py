@@ -1,0 +1,120 @@
+"""Checkpoints: complete or absent, the newest, the best, of the same training."""
+
+import babelrank  # noqa: F401  before TensorFlow
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from babelrank.components.errors import ConfigError
+from babelrank.components.training.checkpoints import Checkpoints, Position
+
+
+class Training:
+    def __init__(self, directory, units=1, **position):
+        self.model = tf.keras.Sequential([tf.keras.layers.Dense(units, use_bias=False)])
+        self.model.build([None, 1])
+        self.optimizer = tf.keras.optimizers.legacy.Adam(0.5)
+        self.step = tf.Variable(0, dtype=tf.int64)
+        self.metric = tf.keras.metrics.Mean()
+        position = Position(**{"seed": 1, "batch_size": 2, "rows": 3} | position)
+        self.checkpoints = Checkpoints(
+            directory, self.model, self.optimizer, self.step, position, [self.metric]
+        )
+
+    def train(self):
+        (kernel,) = self.model.trainable_variables
+        self.optimizer.apply_gradients([(tf.ones_like(kernel), kernel)])
+        self.step.assign_add(1)
+        self.metric.update_state(float(self.step))
+        self.checkpoints.position.step = int(self.step)
+
+    @property
+    def weight(self):
+        return float(self.model.get_weights()[0][0, 0])
+
+
+def test_a_new_training_has_nothing_to_restore(tmp_path):
+    training = Training(tmp_path)
+    assert training.checkpoints.restore() is None
+    assert not training.checkpoints.restore_best()
+
+
+def test_everything_is_restored(tmp_path):
+    first = Training(tmp_path)
+    first.train()
+    first.train()
+    first.checkpoints.position.best = 0.75
+    first.checkpoints.position.history.append({"step": 2, "loss": 0.5, "eval": {"auc": None}})
+    first.checkpoints.save()
+    second = Training(tmp_path)
+    assert second.checkpoints.restore() == 2
+    assert second.checkpoints.position == first.checkpoints.position
+    assert second.weight == first.weight
+    assert float(second.metric.result()) == 1.5
+    first.train()
+    second.train()
+    assert second.weight == first.weight  # Adam's moments too
+
+
+def test_the_newest_is_restored_and_old_ones_go(tmp_path):
+    training = Training(tmp_path)
+    for _ in range(4):
+        training.train()
+        training.checkpoints.save()
+    assert len(list((tmp_path / "checkpoints").glob("*.index"))) == 2
+    assert Training(tmp_path).checkpoints.restore() == 4
+
+
+def test_an_unfinished_checkpoint_is_not_seen(tmp_path):
+    training = Training(tmp_path)
+    training.train()
+    training.checkpoints.save()
+    directory = tmp_path / "checkpoints"
+    state = (directory / "checkpoint").read_text()
+    training.train()
+    training.checkpoints.save()
+    (directory / "checkpoint").write_text(state)  # killed before the last write
+    (directory / "ckpt-2.index").write_bytes(b"")
+    again = Training(tmp_path)
+    assert again.checkpoints.restore() == 1
+    again.train()
+    again.checkpoints.save()
+    assert Training(tmp_path).checkpoints.restore() == 2
+
+
+def test_the_best_model_stays(tmp_path):
+    training = Training(tmp_path)
+    training.train()
+    best = training.weight
+    training.checkpoints.save_best()
+    for _ in range(3):
+        training.train()
+        training.checkpoints.save()
+    other = Training(tmp_path)
+    other.checkpoints.restore()
+    assert other.weight != best
+    assert other.checkpoints.restore_best()
+    assert other.weight == best
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 5}, "seed was 1 and now is 5, so training cannot go on"),
+        ({"batch_size": 5}, "batch_size was 2 and now is 5"),
+        ({"rows": 5}, "rows was 3 and now is 5"),
+        ({"units": 2}, "does not fit the model"),
+    ],
+)
+def test_a_checkpoint_of_another_training(tmp_path, change, message):
+    training = Training(tmp_path)
+    training.train()
+    training.checkpoints.save()
+    with pytest.raises(ConfigError, match=message):
+        Training(tmp_path, **change).checkpoints.restore()
+
+
+def test_json_has_no_nan(tmp_path):
+    position = Position(seed=1, batch_size=2, rows=3, best=None)
+    assert np.isfinite(position.loss_sum)

@@ -1,0 +1,285 @@
+"""The loop, with a small regression: resume, best weights, early stopping, errors."""
+
+import babelrank  # noqa: F401  before TensorFlow
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from babelrank.components.errors import ConfigError
+from babelrank.components.training.config import EarlyStoppingConfig, OptimizerConfig
+from babelrank.components.training.config import TrainingConfig as Config
+from babelrank.components.training.dropout import Dropout
+from babelrank.components.training.inputs import Batches, Column, ColumnStore
+from babelrank.components.training.loop import DivergedError, fit
+from babelrank.components.training.task import Task
+
+ROWS, BATCH = 22, 4  # 6 batches an epoch
+
+
+class Regression(Task):
+    """Fits y = x . w; eval metrics come from `scores` when given."""
+
+    best_metric = "score"
+    best_metric_mode = "max"
+
+    def __init__(self, scores=None, dropout=0.0):
+        super().__init__(SimpleNamespace(init_checkpoint=None))
+        self._scores, self._dropout = scores, dropout
+        self.seen = []
+
+    def build_model(self):
+        layers = [tf.keras.layers.Dense(4), tf.keras.layers.Dense(1)]
+        if self._dropout:
+            layers.insert(1, Dropout(self._dropout))
+        model = tf.keras.Sequential(layers)
+        model(tf.zeros([1, 2]))
+        return model
+
+    def build_inputs(self, params, input_context=None):
+        raise NotImplementedError
+
+    def build_losses(self, labels, model_outputs, aux_losses=None):
+        return tf.reduce_mean((labels - model_outputs[:, 0]) ** 2)
+
+    def build_metrics(self, training=True):
+        return [tf.keras.metrics.Mean(name="label_mean")] if training else []
+
+    def process_metrics(self, metrics, labels, model_outputs, **kwargs):
+        metrics[0].update_state(labels)
+
+    def aggregate_logs(self, state=None, step_outputs=None):
+        return (state or 0) + 1
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+        self.seen.append((int(global_step), aggregated_logs))
+        return {"score": self._scores[int(global_step)] if self._scores else float(global_step)}
+
+
+class Silent:
+    def __init__(self, stop_at=None, every_step=None):
+        self.stop_at, self.notes, self.updates, self.closed = stop_at, [], [], False
+
+    def start(self, step, total):
+        self.started = (step, total)
+
+    def update(self, step, total, loss, examples_per_second):
+        self.updates.append((step, loss))
+        if isinstance(self.stop_at, int) and step >= self.stop_at:
+            raise KeyboardInterrupt
+
+    def note(self, text):
+        self.notes.append(text)
+        if self.stop_at == "eval" and text.startswith("eval"):
+            raise KeyboardInterrupt
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def data(tmp_path):
+    drawn = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(str(tmp_path / "records")) as writer:
+        for _ in range(ROWS):
+            x = drawn.normal(size=2)
+            y = [x @ [2.0, -1.0] + 0.1 * drawn.normal()]
+            feature = {
+                name: tf.train.Feature(float_list=tf.train.FloatList(value=value))
+                for name, value in (("x", x), ("y", y))
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+    columns = [Column("x", "float32", 2), Column("y", "float32")]
+    store = ColumnStore.build(str(tmp_path / "records"), columns, tmp_path / "store")
+
+    def batches(shuffle=True, seed=42):
+        return Batches(
+            store, BATCH, seed, shuffle, to_inputs=lambda columns: (columns["x"], columns["y"])
+        )
+
+    return batches
+
+
+@pytest.fixture
+def each_step(monkeypatch):
+    """Reports after each step."""
+    monkeypatch.setattr("babelrank.components.training.loop._FETCH_STEPS", 1)
+
+
+def config(**changes):
+    return Config(**{"batch_size": BATCH, "epochs": 4, "checkpoint_interval": 5} | changes)
+
+
+def weights(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def assert_equal(a, b):
+    for x, y in zip(weights(a), weights(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_model_learns(data, tmp_path):
+    display = Silent()
+    changes = {"epochs": 60, "optimizer": OptimizerConfig(learning_rate=0.05)}
+    result = fit(Regression(), config(**changes), data(), data(False), tmp_path / "run", progress=display)
+    assert result.steps == 360
+    assert result.history[0]["loss"] > 1
+    assert result.history[-1]["loss"] < 0.05
+    assert result.history[-1]["eval"]["loss"] < 0.05
+    assert result.examples_per_second > 0
+    assert (result.resumed_from, result.stopped_early, result.best_step) == (None, None, 360)
+    assert display.started == (0, 360)
+    assert display.updates[-1][0] == 360
+    assert display.closed
+
+
+def test_the_history_is_on_disk(data, tmp_path):
+    result = fit(Regression(), config(), data(), data(False), tmp_path / "run", progress=Silent())
+    assert json.loads((tmp_path / "run" / "history.json").read_text()) == result.history
+    assert [record["step"] for record in result.history] == list(range(1, 25))
+    assert [r["step"] for r in result.history if "eval" in r] == [6, 12, 18, 24]
+    assert result.history[8]["epoch"] == pytest.approx(1.5)
+    assert {"step", "epoch", "loss", "label_mean"} <= set(result.history[0])
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_every_batch_is_judged_once_and_weighs_by_its_size(data, tmp_path):
+    task = Regression()
+    changes = {"evaluate_every": 5, "steps": 12, "tensorboard": False}
+    result = fit(task, config(**changes), data(), data(False), tmp_path / "run", progress=Silent())
+    assert task.seen == [(5, 6), (10, 6), (12, 6)]
+    all_rows = data().store.take(np.arange(ROWS))
+    outputs = result.model(all_rows["x"])[:, 0]
+    mean = float(np.mean((outputs - all_rows["y"]) ** 2))
+    assert result.best_metrics["loss"] == pytest.approx(mean, rel=1e-5)
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+def test_without_eval_the_last_weights_stay(data, tmp_path):
+    result = fit(Regression(), config(epochs=1), data(), None, tmp_path / "run", progress=Silent())
+    assert (result.steps, result.best_step, result.best_metrics) == (6, None, {})
+
+
+@pytest.mark.parametrize("stop_at", [3, 5, 6, 13, "eval"])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path, each_step, stop_at, dropout):
+    tf.config.experimental.enable_op_determinism()
+
+    def run(name, display):
+        task = Regression(dropout=dropout)
+        return fit(task, config(), data(), data(False), tmp_path / name, progress=display)
+
+    whole = run("whole", Silent())
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", Silent(stop_at))
+    resumed = run("parts", Silent())
+    assert resumed.resumed_from == (6 if stop_at == "eval" else stop_at)
+    assert_equal(resumed.model, whole.model)
+    assert resumed.history == whole.history
+    assert resumed.best_metrics == whole.best_metrics
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(data, tmp_path, each_step):
+    class Killed(Silent):
+        def update(self, step, total, loss, examples_per_second):
+            if step == 9:
+                raise MemoryError
+
+    whole = fit(Regression(), config(), data(), data(False), tmp_path / "a", progress=Silent())
+    with pytest.raises(MemoryError):
+        fit(Regression(), config(), data(), data(False), tmp_path / "b", progress=Killed())
+    again = fit(Regression(), config(), data(), data(False), tmp_path / "b", progress=Silent())
+    assert again.resumed_from == 6
+    assert again.history == whole.history
+
+
+def test_a_finished_training_is_not_repeated(data, tmp_path):
+    first = fit(Regression(), config(), data(), data(False), tmp_path / "run", progress=Silent())
+    task = Regression()
+    second = fit(task, config(), data(), data(False), tmp_path / "run", progress=Silent())
+    assert (second.resumed_from, second.steps, task.seen) == (24, 24, [])
+    assert second.examples_per_second == 0
+    assert_equal(first.model, second.model)
+
+
+def test_more_steps_go_on_with_a_finished_training(data, tmp_path):
+    fit(Regression(), config(), data(), data(False), tmp_path / "run", progress=Silent())
+    more = config(epochs=5)
+    result = fit(Regression(), more, data(), data(False), tmp_path / "run", progress=Silent())
+    assert (result.resumed_from, result.steps) == (24, 30)
+
+
+def test_the_best_weights_are_restored(data, tmp_path):
+    scores = {6: 0.5, 12: 0.9, 18: 0.7, 24: 0.8}
+    best = fit(Regression(), config(epochs=2), data(), None, tmp_path / "a", progress=Silent())
+    task = Regression(scores)
+    result = fit(task, config(), data(), data(False), tmp_path / "b", progress=Silent())
+    assert (result.best_step, result.best_metrics["score"], result.steps) == (12, 0.9, 24)
+    for x, y in zip(weights(result.model), weights(best.model), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5)
+
+
+def test_training_stops_when_it_no_longer_helps(data, tmp_path):
+    scores = {6: 0.5, 12: 0.9, 18: 0.9, 24: 0.91, 30: 0.99}
+    stopping = EarlyStoppingConfig(patience=2, min_delta=0.05)
+    run = config(epochs=9, early_stopping=stopping)
+    result = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
+    assert result.steps == 24
+    assert result.stopped_early == (
+        "score did not improve in 2 evaluations (best 0.9 at step 12)"
+    )
+    again = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
+    assert (again.steps, again.stopped_early) == (24, result.stopped_early)
+
+
+def test_patience_zero_never_stops(data, tmp_path):
+    scores = dict.fromkeys(range(0, 60, 6), 0.5)
+    run = config(epochs=9, early_stopping=EarlyStoppingConfig(patience=0))
+    result = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
+    assert (result.steps, result.stopped_early) == (54, None)
+
+
+def test_a_metric_that_is_no_number(data, tmp_path):
+    scores = dict.fromkeys(range(0, 60, 6), math.nan)
+    run = config(early_stopping=EarlyStoppingConfig(patience=2))
+    result = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
+    assert result.stopped_early == "score did not improve in 2 evaluations (never a number)"
+    assert result.best_step is None
+    assert result.history[-1]["eval"]["score"] is None
+
+
+def test_another_metric_can_be_watched(data, tmp_path):
+    run = config(early_stopping=EarlyStoppingConfig(metric="loss"))
+    result = fit(Regression(), run, data(), data(False), tmp_path / "run", progress=Silent())
+    losses = [r["eval"]["loss"] for r in result.history if "eval" in r]
+    assert result.best_metrics["loss"] == min(losses)
+    run = config(early_stopping=EarlyStoppingConfig(metric="bleu"))
+    with pytest.raises(ConfigError, match="early_stopping.metric: got 'bleu'"):
+        fit(Regression(), run, data(), data(False), tmp_path / "other", progress=Silent())
+
+
+def test_a_loss_that_is_no_number_names_the_step(data, tmp_path):
+    class Diverging(Regression):
+        def train_step(self, inputs, model, optimizer, metrics=None):
+            logs = super().train_step(inputs, model, optimizer, metrics)
+            bad = optimizer.iterations == 8
+            return {"loss": tf.where(bad, math.nan, logs["loss"])}
+
+    with pytest.raises(DivergedError, match=r"step 8: the loss is nan\. Lower the learning rate"):
+        fit(Diverging(), config(), data(), data(False), tmp_path / "run", progress=Silent())
+    display = Silent()
+    fit(Regression(), config(), data(), data(False), tmp_path / "run", progress=display)
+    assert display.notes[0] == "training: resumed at step 6"
+
+
+def test_a_checkpoint_of_other_data(data, tmp_path):
+    fit(Regression(), config(epochs=1), data(), None, tmp_path / "run", progress=Silent())
+    with pytest.raises(ConfigError, match="batch_size was 4 and now is 5"):
+        other = Batches(data().store, 5, 42, to_inputs=data()._to_inputs)
+        fit(Regression(), config(), other, None, tmp_path / "run", progress=Silent())
