@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -160,6 +161,7 @@ def _config(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore", FutureWarning)  # of Google's libraries, about Python
     from babelrank.components.serving.predict import Predictor
 
     predictor = Predictor(options.model)
@@ -172,6 +174,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    warnings.simplefilter("ignore", FutureWarning)
     from babelrank.pipelines.doctor import examine
 
     lines, healthy = examine()

@@ -70,7 +70,8 @@ def _failure(module: str) -> str | None:
 def _devices() -> list[str]:
     import tensorflow as tf
 
-    lines = [f"keras      {tf.keras.__version__}"]
+    legacy = tf.keras.layers.Layer.__module__.startswith("tf_keras")
+    lines = [f"keras      {'2, by tf-keras' if legacy else 'not version 2'}"]
     for device in tf.config.list_physical_devices():
         lines.append(f"device     {device.device_type} {device.name}")
     if not tf.config.list_physical_devices("GPU"):

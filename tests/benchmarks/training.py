@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import babelrank  # noqa: F401  before TensorFlow
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
@@ -24,7 +27,6 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
-import babelrank  # noqa: F401  before TensorFlow
 from babelrank.components.ranking.config import ModelConfig
 from babelrank.components.ranking.features import DENSE, LABEL, Features, SparseFeature
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig

@@ -36,6 +36,8 @@ from babelrank.components.evaluation.gate import (
 
 VERDICT_FILE = "verdict.json"
 CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
+_TOO_SMALL = "__ERROR__"
+"""TFMA puts this in place of the metrics of a slice below `min_slice_examples`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +105,13 @@ def eval_config(
 
 
 def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
-    """Metrics by slice of one of the models that TFMA measured."""
+    """Metrics by slice of one of the models that TFMA measured; too small slices are left out."""
     result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
     table: dict[str, dict[str, float]] = {}
     for key, outputs in result.slicing_metrics:
         values = next(iter(outputs.values()))[""]
+        if _TOO_SMALL in values:
+            continue
         name = " ".join(f"{feature}={_text(value)}" for feature, value in key) or OVERALL
         table[name] = {
             metric: float(value["doubleValue"])

@@ -64,10 +64,11 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
 
     decoder = ExamplesToRecordBatchDecoder(None)
     options = tf.io.TFRecordOptions("GZIP" if path.endswith(".gz") else "")
-    records = tf.compat.v1.io.tf_record_iterator(path, options)
-    first_row = 0
+    records: Iterator[bytes] | None = None
+    first_row, checked = 0, False
     while True:
         try:
+            records = records or tf.compat.v1.io.tf_record_iterator(path, options)
             serialized = list(itertools.islice(records, BATCH_ROWS))
         except (tf.errors.OpError, OSError) as error:
             raise InputError(f"{path}: cannot read the TFRecord file: {error}") from error
@@ -75,7 +76,8 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
             break
         good, bad = _decodable(decoder, serialized, first_row)
         batch = _select(decoder.DecodeBatch([serialized[i] for i in good]), columns)
-        if first_row == 0:
+        if good and not checked:
+            checked = True
             _check_columns(path, columns, [c for c in batch.schema.names if _present(batch, c)])
         yield Block(batch, partial(_locate_record, serialized, good, first_row), first_row, bad)
         first_row += len(serialized)
@@ -92,14 +94,29 @@ def _decodable(
     except (RuntimeError, ValueError):
         pass
     good, bad = [], []
+    kinds: dict[str, pa.DataType] = {}
     for i, record in enumerate(serialized):
         try:
-            decoder.DecodeBatch([record])
-            good.append(i)
+            schema = decoder.DecodeBatch([record]).schema
+            problem = _other_kind(schema, kinds)
         except (RuntimeError, ValueError) as error:
-            location = Location(f"record {first_row + i}", repr(record[:RAW_LIMIT]))
-            bad.append(BadRow(location, "bad_example", f"no tf.Example: {error}"))
+            problem = f"no tf.Example: {error}"
+        if problem:
+            location = Location(f"record {first_row + i}", repr(record)[:RAW_LIMIT])
+            bad.append(BadRow(location, "bad_example", problem))
+        else:
+            good.append(i)
+            kinds |= {field.name: field.type for field in schema if not _is_null(field.type)}
     return good, bad
+
+
+def _other_kind(schema: pa.Schema, kinds: Mapping[str, pa.DataType]) -> str:
+    """What is wrong when a feature is of another kind than in the records before."""
+    for field in schema:
+        kind = kinds.get(field.name, field.type)
+        if not _is_null(field.type) and field.type != kind:
+            return f"{field.name} holds {field.type}, and {kind} in the records before"
+    return ""
 
 
 def _select(batch: pa.RecordBatch, columns: Mapping[str, pa.DataType]) -> pa.RecordBatch:
@@ -112,7 +129,11 @@ def _select(batch: pa.RecordBatch, columns: Mapping[str, pa.DataType]) -> pa.Rec
 
 
 def _present(batch: pa.RecordBatch, name: str) -> bool:
-    return not pa.types.is_null(batch.schema.field(name).type)
+    return not _is_null(batch.schema.field(name).type)
+
+
+def _is_null(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_null(kind))
 
 
 def _locate_record(

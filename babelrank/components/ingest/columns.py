@@ -8,6 +8,7 @@ marked in a mask, never guessed at and never silently dropped.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,12 @@ Seconds = npt.NDArray[np.int64]
 MISSING_CATEGORIES = ("", "\\N")
 """Texts that mean 'no value' in categories, whatever `data.missing_values` says."""
 
+_NAN = r"(?i)^[+-]?nan$"
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?$"
-_ZONE = r"(?P<zone>[Zz]|[+-]\d\d:?\d\d)$"
+_ZONE = r"(?P<zone> ?(?:[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))$"
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_EPOCH_LIMIT = 2.0**63
 
 
 def to_floats(array: pa.Array, missing: Sequence[str] = ("",)) -> tuple[Floats, Mask]:
@@ -38,7 +42,8 @@ def to_floats(array: pa.Array, missing: Sequence[str] = ("",)) -> tuple[Floats, 
         missing: Texts that mean 'no value'.
 
     Returns:
-        [N] values with NaN for missing ones, and [N] True where the value is no finite number.
+        [N] values with NaN for missing ones, and [N] True where the value is no number, or one
+        that a finite float32 cannot hold.
     """
     array, bad = _flat(array)
     if pa.types.is_null(array.type):
@@ -47,9 +52,9 @@ def to_floats(array: pa.Array, missing: Sequence[str] = ("",)) -> tuple[Floats, 
         array, not_numbers = _parse_numbers(array, missing)
         bad |= not_numbers
     values = np.array(_numpy(pc.cast(array, pa.float64(), safe=False)), dtype=np.float64)
-    infinite = np.isinf(values)
-    values[infinite] = np.nan
-    return values, bad | infinite
+    too_large = np.abs(values) > _LARGEST_FLOAT
+    values[too_large] = np.nan
+    return values, bad | too_large
 
 
 def to_texts(array: pa.Array) -> tuple[pa.Array, Mask]:
@@ -62,11 +67,9 @@ def to_texts(array: pa.Array) -> tuple[pa.Array, Mask]:
         [N] strings with null for missing ones, and [N] True where there are several values.
     """
     array, bad = _flat(array)
-    texts = _as_string(array)
-    absent = pc.is_in(texts, value_set=pa.array(MISSING_CATEGORIES))
-    if pc.any(absent).as_py():
-        texts = pc.if_else(absent, pa.scalar(None, pa.string()), texts)
-    return texts, bad
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+    return _without_missing(_as_string(array)), bad
 
 
 def to_lists(array: pa.Array, separator: str) -> pa.Array:
@@ -76,13 +79,13 @@ def to_lists(array: pa.Array, separator: str) -> pa.Array:
         offsets = array.offsets.cast(pa.int64())
         lists = pa.LargeListArray.from_arrays(pc.subtract(offsets, offsets[0]), values)
         return pc.if_else(pc.is_valid(array), lists, None) if array.null_count else lists
-    texts, _ = to_texts(array)
+    texts = _without_missing(_as_string(array))
     if not _true(pc.starts_with(texts, LIST_SEPARATOR)).any():
         return pc.split_pattern(texts, separator)
     rows = [
         None
         if text is None
-        else text[1:].split(LIST_SEPARATOR)
+        else text.split(LIST_SEPARATOR)[1:]
         if text.startswith(LIST_SEPARATOR)
         else text.split(separator)
         for text in texts.to_pylist()
@@ -108,11 +111,13 @@ def to_seconds(
     if pa.types.is_temporal(array.type):
         moments = pc.cast(array, pa.timestamp("ns"), safe=False)
         return _floor_seconds(moments), _numpy(pc.is_null(array)), bad
-    if not _is_text(array.type):
+    if not _is_text(array.type) and time_format is None:
         values, not_finite = to_floats(array)
-        return _epoch(values), np.isnan(values) & ~not_finite, bad | not_finite
+        too_large = np.abs(values) >= _EPOCH_LIMIT
+        missing_values = np.isnan(values) & ~not_finite
+        return _epoch(values), missing_values, bad | not_finite | too_large
     texts = pc.utf8_trim_whitespace(_as_string(array))
-    absent = _or_null(pc.is_in(texts, value_set=pa.array(missing)), texts)
+    absent = _or_null(pc.is_in(texts, value_set=pa.array(missing, pa.string())), texts)
     seconds, unreadable = _parse_times(texts, time_format)
     return np.where(absent, 0, seconds), absent, bad | (unreadable & ~absent)
 
@@ -125,15 +130,20 @@ def _parse_times(texts: pa.Array, time_format: str | None) -> tuple[Seconds, Mas
     zone &= _true(pc.match_substring_regex(texts, ":"))
     plain = pc.if_else(pa.array(zone), pc.replace_substring_regex(texts, _ZONE, ""), texts)
     iso = _true(pc.match_substring_regex(plain, _ISO)) & ~numeric
+    whole = pc.utf8_slice_codeunits(pc.if_else(pa.array(iso), plain, None), 0, 19)
+    bad = ~(iso | numeric)
     try:
-        local = pc.cast(pc.if_else(pa.array(iso), plain, None), pa.timestamp("ns"))
+        moments = pc.cast(whole, pa.timestamp("s"))
+        seconds = np.array(_numpy(pc.fill_null(pc.cast(moments, pa.int64()), 0)))
     except pa.ArrowInvalid:  # such as a 13th month: find out which
-        return _parse_each(texts, datetime.datetime.fromisoformat)
-    seconds = _floor_seconds(local) - np.where(zone, _zone_offsets(texts, zone), 0)
+        seconds, unreadable = _parse_each(whole, datetime.datetime.fromisoformat)
+        bad |= unreadable & iso
+    seconds = seconds - np.where(zone, _zone_offsets(texts, zone), 0)
     if numeric.any():
-        numbers = pc.cast(pc.if_else(pa.array(numeric), texts, None), pa.float64())
-        seconds = np.where(numeric, _epoch(np.array(_numpy(numbers))), seconds)
-    return seconds, ~(iso | numeric)
+        numbers = np.array(_numpy(_cast_numbers(texts, numeric)), dtype=np.float64)
+        bad |= np.abs(numbers) >= _EPOCH_LIMIT
+        seconds = np.where(numeric, _epoch(numbers), seconds)
+    return seconds, bad
 
 
 def _zone_offsets(texts: pa.Array, zone: Mask) -> Seconds:
@@ -145,10 +155,11 @@ def _zone_offsets(texts: pa.Array, zone: Mask) -> Seconds:
 
 
 def _offset(zone: str | None) -> int:
-    if not zone or zone in "Zz":
+    digits = re.sub(r"\D", "", zone or "")
+    if not zone or not digits:
         return 0
-    sign = -1 if zone[0] == "-" else 1
-    return sign * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
+    sign = -1 if "-" in zone else 1
+    return sign * (int(digits[:2]) * 3600 + int(digits[2:] or 0) * 60)
 
 
 def _parse_each(texts: pa.Array, parse: object) -> tuple[Seconds, Mask]:
@@ -170,9 +181,10 @@ def _parse_each(texts: pa.Array, parse: object) -> tuple[Seconds, Mask]:
 
 def _epoch(values: Floats) -> Seconds:
     """Whole seconds of epoch numbers in seconds, or in ms, us or ns, told apart by size."""
-    size = np.abs(np.nan_to_num(values))
+    values = np.where(np.abs(values) < _EPOCH_LIMIT, values, 0.0)
+    size = np.abs(values)
     unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1.0, 1e3, 1e6], 1e9)
-    return np.asarray(np.floor(np.nan_to_num(values) / unit), np.int64)
+    return np.asarray(np.floor(values / unit), np.int64)
 
 
 def _floor_seconds(moments: pa.Array) -> Seconds:
@@ -182,22 +194,36 @@ def _floor_seconds(moments: pa.Array) -> Seconds:
 
 def _parse_numbers(array: pa.Array, missing: Sequence[str]) -> tuple[pa.Array, Mask]:
     texts = pc.utf8_trim_whitespace(_as_string(array))
-    absent = _or_null(pc.is_in(texts, value_set=pa.array(missing)), texts)
+    absent = _or_null(pc.is_in(texts, value_set=pa.array(missing, pa.string())), texts)
+    absent |= _true(pc.match_substring_regex(texts, _NAN))  # as when Arrow parses the number
     good = _true(pc.match_substring_regex(texts, _NUMBER)) & ~absent
-    numbers = pc.cast(pc.if_else(pa.array(good), texts, None), pa.float64())
-    return numbers, ~good & ~absent
+    return _cast_numbers(texts, good), ~good & ~absent
+
+
+def _cast_numbers(texts: pa.Array, chosen: Mask) -> pa.Array:
+    unsigned = pc.replace_substring_regex(texts, r"^\+", "")  # Arrow knows no plus sign
+    return pc.cast(pc.if_else(pa.array(chosen), unsigned, None), pa.float64())
 
 
 def _flat(array: pa.Array) -> tuple[pa.Array, Mask]:
     """One value a row; a row with several is marked bad and becomes missing."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if pa.types.is_string(array.type) and _true(pc.starts_with(array, LIST_SEPARATOR)).any():
+        array = to_lists(array, LIST_SEPARATOR)
     if not _is_list(array.type):
         return array, np.zeros(len(array), bool)
     lengths = _numpy(pc.fill_null(pc.list_value_length(array), 0))
     starts = _numpy(array.offsets)[:-1]
     first = pa.array(np.where(lengths == 1, starts, 0), mask=lengths != 1)
     return array.values.take(first) if len(array.values) else pa.nulls(len(array)), lengths > 1
+
+
+def _without_missing(texts: pa.Array) -> pa.Array:
+    absent = pc.is_in(texts, value_set=pa.array(MISSING_CATEGORIES))
+    if pc.any(absent).as_py():
+        return pc.if_else(absent, pa.scalar(None, pa.string()), texts)
+    return texts
 
 
 def _as_string(array: pa.Array) -> pa.Array:

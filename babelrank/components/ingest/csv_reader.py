@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -16,10 +18,11 @@ from babelrank.components.ingest.text_reader import BLOCK_BYTES, Record, TextRea
 MAX_RECORD_LINES = 200
 """A quote that is not closed within so many lines is taken for a stray one."""
 
+# Unicode promises that no text holds these two.
 # Stands for a separator of several characters while the csv module splits the line.
-_STAND_IN = "\ue000"
+_STAND_IN = "\ufdd0"
 # Fed after the last line: it shows up in a field when that field's quote is still open.
-_SENTINEL = "\ue001"
+_SENTINEL = "\ufdd1"
 
 
 class CsvReader(TextReader):
@@ -55,14 +58,17 @@ class CsvReader(TextReader):
         """Reads the header, if the file has one, and finds the wanted columns in it."""
         body = head.lstrip(b"\r\n")
         lines = io.BytesIO(body).readlines()
+        if not final and len(lines) < 2:
+            return None
         try:
-            fields, used = self._split(lines)
+            lines[0].decode()
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{self.path}: the first line is not UTF-8 ({error}). "
                 "Convert the file, for instance with iconv."
             ) from error
-        if not final and (len(lines) == 1 or (fields is None and len(lines) < MAX_RECORD_LINES)):
+        fields, used = self._split(lines)
+        if not final and fields is None and len(lines) < MAX_RECORD_LINES:
             return None
         names = [name.strip() for name in fields or lines[0].decode().split(self._delimiter)]
         has_header = not self._names or names == self._names
@@ -77,6 +83,8 @@ class CsvReader(TextReader):
         if missing:
             near = difflib.get_close_matches(missing[0], names, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if any("\r" in name for name in names):
+                hint = " The lines end in CR alone; convert them to LF, for instance with tr."
             raise InputError(
                 f"{self.path}: missing column {', '.join(map(repr, missing))}; the "
                 f"{'configured names are' if self._names else 'header has'} "
@@ -102,8 +110,10 @@ class CsvReader(TextReader):
 
     def parse(self, data: bytes) -> pa.RecordBatch:
         """Parses complete records at once."""
-        if len(self._delimiter) > 1:
-            raise pa.ArrowInvalid("Arrow takes separators of one character only")
+        if len(self._delimiter.encode()) > 1:
+            raise pa.ArrowInvalid("Arrow takes separators of one ASCII character only")
+        if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+            raise pa.ArrowInvalid("Arrow takes a CR alone for the end of a line")
         table = pyarrow.csv.read_csv(
             io.BytesIO(data),
             pyarrow.csv.ReadOptions(
@@ -117,8 +127,32 @@ class CsvReader(TextReader):
                 strings_can_be_null=False,
             ),
         )
+        if b'"' in data and not self._quotes_are_sound(data, table.num_rows):
+            raise pa.ArrowInvalid("a quote that is not closed may have swallowed rows")
         batches = table.combine_chunks().to_batches()
         return batches[0] if batches else _empty(table.schema)
+
+    def _quotes_are_sound(self, data: bytes, rows: int) -> bool:
+        """True when no record spans lines, or all quotes stand where RFC 4180 lets them.
+
+        Without this, `records` could see other rows than Arrow does.
+        """
+        last = data.rfind(b"\n", 0, len(data) - 1) + 1
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        if rows == lines and self._split([data[last:]])[0] is not None:
+            return True
+        text = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+        quotes = np.flatnonzero(text == ord('"'))
+        neighbours = np.frombuffer(b'\r\n"' + self._delimiter.encode(), np.uint8)
+        opens, closes = text[quotes[0::2] - 1], text[quotes[1::2] + 1]
+        newlines = np.flatnonzero(text == ord("\n"))
+        record_ends = np.flatnonzero(np.searchsorted(quotes, newlines) % 2 == 0)
+        return bool(
+            len(opens) == len(closes)
+            and np.diff(record_ends).max() <= MAX_RECORD_LINES
+            and np.isin(opens, neighbours).all()
+            and np.isin(closes, neighbours).all()
+        )
 
     def records(self, data: bytes, final: bool) -> tuple[list[Record], int]:
         """Parses record by record."""
@@ -132,7 +166,8 @@ class CsvReader(TextReader):
                 break
             record, used = self._record(window, at)
             open_quote = record is not None and record.reason == "open_quote"
-            if open_quote and more_may_come and len(window) < MAX_RECORD_LINES:
+            cut_short = used == len(window) and not window[-1].endswith(b"\n")
+            if more_may_come and (cut_short or (open_quote and len(window) < MAX_RECORD_LINES)):
                 break
             if record is not None:
                 records.append(record)
@@ -147,40 +182,60 @@ class CsvReader(TextReader):
             return None, 1
         try:
             fields, used = self._split(window)
-        except UnicodeDecodeError as error:
-            return Record(at, raw, None, "not_utf8", f"not UTF-8: {error}"), 1
         except csv.Error as error:
             return Record(at, raw, None, "bad_csv", str(error)), 1
         if fields is None:
             return Record(at, raw, None, "open_quote", "a quoted field is never closed"), 1
-        raw = b"".join(window[:used]).decode().rstrip("\r\n")
+        raw = b"".join(window[:used]).decode("utf-8", "replace").rstrip("\r\n")
         if len(fields) != len(self._names):
             detail = f"{len(fields)} fields instead of {len(self._names)}"
             return Record(at, raw, None, "wrong_field_count", detail), used
-        return Record(at, raw, [fields[i] for i in self._wanted]), used
+        values = [fields[i] for i in self._wanted]
+        for name, value in zip(self.columns, values, strict=True):
+            if not _is_utf8(value):
+                return Record(at, raw, None, "not_utf8", f"{name} is not UTF-8"), used
+        return Record(at, raw, values), used
 
     def _split(self, lines: list[bytes]) -> tuple[list[str] | None, int]:
         """Fields of the first record and its number of lines; None while a quote is open."""
         if b'"' not in lines[0]:
-            return lines[0].decode().rstrip("\r\n").split(self._delimiter), 1
+            return _decode(lines[0]).rstrip("\r\n").split(self._delimiter), 1
         fields, used = self._split_quoted(lines[:1])
         if fields is None and len(lines) > 1:
-            fields, used = self._split_quoted(lines[:MAX_RECORD_LINES])
+            try:
+                # A stray quote must not reach for the quotes of the rows below: be strict.
+                fields, used = self._split_quoted(lines[:MAX_RECORD_LINES], strict=True)
+            except csv.Error:
+                return None, 1
         return fields, used
 
-    def _split_quoted(self, lines: list[bytes]) -> tuple[list[str] | None, int]:
-        texts = [line.decode() for line in lines]
+    def _split_quoted(
+        self, lines: list[bytes], strict: bool = False
+    ) -> tuple[list[str] | None, int]:
+        texts = map(_decode, lines)
         delimiter = self._delimiter
         if len(delimiter) > 1:
-            texts = [text.replace(delimiter, _STAND_IN) for text in texts]
+            texts = (text.replace(self._delimiter, _STAND_IN) for text in map(_decode, lines))
             delimiter = _STAND_IN
-        reader = csv.reader([*texts, _SENTINEL], delimiter=delimiter)
+        reader = csv.reader(itertools.chain(texts, [_SENTINEL]), delimiter=delimiter, strict=strict)
         fields = next(reader)
         if fields and _SENTINEL in fields[-1]:
             return None, 1
         if delimiter is _STAND_IN:
             fields = [field.replace(_STAND_IN, self._delimiter) for field in fields]
         return fields, reader.line_num
+
+
+def _decode(line: bytes) -> str:
+    """Text whose bytes that are not UTF-8 are marked: only wanted columns must be UTF-8."""
+    return line.decode("utf-8", "surrogateescape")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

@@ -20,6 +20,7 @@ from tfx.orchestration.portable import data_types as portable_data_types
 from tfx.proto.orchestration import driver_output_pb2
 
 from babelrank.components.config import from_dict
+from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.config import EVAL, TEST, SpansConfig
 from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
 from babelrank.components.ingest.spans import InputFile, fingerprint_of, resolve
@@ -75,6 +76,7 @@ def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
         path = config["splits"].get(f"{split}_path")
         if path:
             explicit = resolve(path, SpansConfig(), split)
+            _check_apart(files, explicit.files, f"{split}_path")
             files += explicit.files
             prints.append(explicit.fingerprint)
     prints += [fingerprint_of(join["path"]) for join in config["data"].get("joins", [])]
@@ -85,3 +87,13 @@ def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
         utils.VERSION_PROPERTY_NAME: resolved.version,
         utils.FINGERPRINT_PROPERTY_NAME: hashlib.sha256("".join(prints).encode()).hexdigest()[:32],
     }
+
+
+def _check_apart(files: tuple[InputFile, ...], explicit: tuple[InputFile, ...], key: str) -> None:
+    paths = {file.path for file in files}
+    both = [file.path for file in explicit if file.path in paths]
+    if both:
+        raise ConfigError(
+            f"splits.{key}: {both[0]} is also read by data.path (or the other split); "
+            "its rows would be on two sides. Narrow one of the patterns."
+        )

@@ -212,18 +212,22 @@ class _IngestFile(beam.DoFn):
         number, file = element
         plan = self._plan
         summary = Summary()
-        lines: list[str] = []
-        with ExampleWriter(
+        fileio.makedirs(plan.quarantine)
+        bad_rows = os.path.join(plan.quarantine, f"quarantine-{number:05d}.jsonl")
+        writer = ExampleWriter(
             plan.folders, number, plan.config.compression_level, plan.config.rows_per_file
-        ) as writer:
+        )
+        with writer, fileio.open(bad_rows + ".tmp", "w") as lines:
             for block in self._source.blocks(file):
                 for row in self._ingest(block, file, writer, summary):
                     summary.add_bad(file.path, row)
-                    lines.append(json.dumps(quarantine_line(file.path, row), ensure_ascii=False))
+                    line = quarantine_line(file.path, row)
+                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
         summary.written = writer.written
-        if lines:
-            name = f"quarantine-{number:05d}.jsonl"
-            _write_text(os.path.join(plan.quarantine, name), "\n".join(lines) + "\n")
+        if summary.quarantined:
+            fileio.rename(bad_rows + ".tmp", bad_rows, overwrite=True)
+        else:
+            fileio.remove(bad_rows + ".tmp")
         _write_text(os.path.join(self._folder, f"part-{number:05d}.json"), summary.to_json())
         _count(summary)
 

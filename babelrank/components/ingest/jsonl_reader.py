@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ class JsonlReader(TextReader):
         first = head.lstrip().split(b"\n", 1)[0]
         try:
             row = json.loads(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             return 0, 0  # one bad row; others may be good
         if not isinstance(row, dict):
             raise InputError(f"{self.path}: line 1 holds {first[:60]!r}; expected a JSON object.")
@@ -41,12 +42,20 @@ class JsonlReader(TextReader):
 
     def parse(self, data: bytes) -> pa.RecordBatch:
         """Parses complete records at once; works when every value has the hoped-for type."""
+        # Arrow takes several objects on a line, one object on several lines and a comma between
+        # them, and a block of nothing but `null` ends the process.
+        lines = [line for line in map(bytes.strip, data.split(b"\n")) if line]
+        if not lines or not all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
+            raise pa.ArrowInvalid("a line is no object")
         schema = pa.schema(list(self.columns.items()))
         table = pyarrow.json.read_json(
             io.BytesIO(data),
             pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
             pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
         )
+        if table.num_rows != len(lines):
+            raise pa.ArrowInvalid("not one object a line")
+        table.validate(full=True)  # the texts must be UTF-8
         return table.combine_chunks().to_batches()[0]
 
     def records(self, data: bytes, final: bool) -> tuple[list[Record], int]:
@@ -65,12 +74,19 @@ class JsonlReader(TextReader):
         raw = line.decode("utf-8", "replace").rstrip("\r\n")
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return Record(at, raw, None, "bad_json", str(error))
         if not isinstance(row, dict):
             return Record(at, raw, None, "bad_json", f"{type(row).__name__} instead of an object")
-        return Record(at, raw, [_text(row.get(name)) for name in self.columns])
+        values = [_text(row.get(name)) for name in self.columns]
+        for name, value in zip(self.columns, values, strict=True):
+            if value is not None and not value.isascii() and _SURROGATE.search(value):
+                detail = f"{name} holds half of a surrogate pair"
+                return Record(at, raw, None, "not_utf8", detail)
+        return Record(at, raw, values)
 
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 LIST_SEPARATOR = "\x1f"
 """Joins the items of a JSON list in a text column; `columns.to_lists` splits them again."""
@@ -82,5 +98,7 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
+        if not value:
+            return None
         return LIST_SEPARATOR + LIST_SEPARATOR.join(_text(item) or "" for item in value)
     return json.dumps(value, ensure_ascii=False)

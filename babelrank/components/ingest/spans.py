@@ -2,7 +2,8 @@
 
 A pattern may hold `{SPAN}` (a number, optionally `{SPAN:width}`) or `{YYYY}`, `{MM}` and
 `{DD}` (together a date, whose span is its number of days since 1970-01-01, as in TFX), and
-`{VERSION}`; everything else is a glob. Of each span the newest version is read.
+`{VERSION}`; everything else is a glob. Of each span the newest version is read. A wildcard
+does not match a file whose name begins with `.` or `_`, such as Spark's `_SUCCESS`.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def resolve(pattern: str, config: SpansConfig, split: str = "") -> Resolved:
     regex = re.compile(_regex(pattern))
     for metadata in _match(_glob(pattern)):
         match = regex.fullmatch(metadata.path)
-        if match is not None:
+        if match is not None and not _is_hidden(metadata.path, pattern):
             groups = match.groupdict()
             version = int(groups.get("VERSION") or 0)
             found.setdefault(_span(groups), {}).setdefault(version, []).append(metadata)
@@ -170,6 +171,11 @@ def _span(groups: dict[str, str | None]) -> int:
         except ValueError:
             raise InputError(f"{year:04}-{month:02}-{day:02} in a file name is no date.") from None
     return int(groups.get("SPAN") or 0)
+
+
+def _is_hidden(path: str, pattern: str) -> bool:
+    first = posixpath.basename(path)[:1]
+    return first in ("_", ".") and posixpath.basename(pattern)[:1] in ("*", "?", "[", "{")
 
 
 def _match(glob: str) -> list[FileMetadata]:

@@ -59,7 +59,7 @@ class Splitter:
         if self.by == TIME:
             times = [_or_never(self.eval_from), _or_never(self.test_from)]
             return np.searchsorted(times, seconds, side="right").astype(np.int8)
-        uniform = keys.astype(np.float64) / 2.0**64
+        uniform = (keys >> np.uint64(11)).astype(np.float64) / 2.0**53  # always below 1
         fractions = [1.0 - self.eval - self.test, 1.0 - self.test]
         return np.searchsorted(fractions, uniform, side="right").astype(np.int8)
 
@@ -93,7 +93,7 @@ def time_bounds(
     Args:
         seconds: [K] distinct epoch seconds, rising.
         counts: [K] number of rows at each.
-        eval_fraction: Wanted fraction of rows in eval.
+        eval_fraction: Wanted fraction of rows in eval; 0: none, the two times are the same.
         test_fraction: Wanted fraction of rows in test; 0: no test split.
 
     Raises:
@@ -101,18 +101,27 @@ def time_bounds(
     """
     before = np.concatenate([[0], np.cumsum(counts)[:-1]])
     total = int(counts.sum())
-    wanted = 3 if test_fraction else 2
+    wanted = 1 + bool(eval_fraction) + bool(test_fraction)
     if len(seconds) < wanted:
         raise InputError(
             f"splits.by: time: the rows have {len(seconds)} distinct time(s); {wanted} splits "
             f"need at least {wanted}. Use by: row or by: COLUMN."
         )
     last = len(seconds) - 1
-    test_at = last + 1
-    if test_fraction:
-        test_at = _nearest(before, total * (1 - test_fraction), 2, last)
-    eval_at = _nearest(before, total * (1 - test_fraction - eval_fraction), 1, test_at - 1)
-    return int(seconds[eval_at]), int(seconds[test_at]) if test_fraction else None
+    before_test = total * (1 - test_fraction)
+    if not eval_fraction:
+        at = _nearest(before, before_test, 1, last)
+        return int(seconds[at]), int(seconds[at])
+    before_eval = before_test - total * eval_fraction
+    eval_at = _nearest(before, before_eval, 1, last)
+    if not test_fraction:
+        return int(seconds[eval_at]), None
+    # For each place of the second boundary the best one of the first; then the best pair.
+    tests = np.arange(2, last + 1)
+    evals = np.minimum(eval_at, tests - 1)
+    misses = np.abs(before[tests] - before_test) + np.abs(before[evals] - before_eval)
+    best = int(np.argmin(misses))
+    return int(seconds[evals[best]]), int(seconds[tests[best]])
 
 
 def check_rows(rows: dict[str, int], names: Sequence[str]) -> None:

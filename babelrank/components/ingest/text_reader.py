@@ -96,18 +96,12 @@ class TextReader(abc.ABC):
         """
         data, line, first_row, final = self._read_start(file)
         while data:
-            end = len(data) if final else self.cut(data)
-            if end:
-                block = self._block(data[:end], line, first_row)
-                used = end
-            else:
-                records, used = self.records(data, final)
-                block = self._block_of_records(records, line, first_row)
-                if not used and len(data) > MAX_RECORD_BYTES:
-                    raise InputError(
-                        f"{self.path}: line {line}: a record is longer than "
-                        f"{MAX_RECORD_BYTES >> 20} MiB. Is this the right format?"
-                    )
+            block, used = self._block(data, line, first_row, final)
+            if not used and len(data) > MAX_RECORD_BYTES:
+                raise InputError(
+                    f"{self.path}: line {line}: a record is longer than "
+                    f"{MAX_RECORD_BYTES >> 20} MiB. Is this the right format?"
+                )
             if block.rows:
                 yield block
             line += _lines(data[:used])
@@ -123,23 +117,32 @@ class TextReader(abc.ABC):
         data = data.removeprefix(BOM)
         final = False
         while (skip := self.start(data, final)) is None:
+            if len(data) > MAX_RECORD_BYTES:
+                raise InputError(
+                    f"{self.path}: the first line is longer than {MAX_RECORD_BYTES >> 20} MiB. "
+                    "Is this the right format? (Lines must end in LF or CRLF.)"
+                )
             more = file.read(self.block_bytes)
             final = not more
             data += more
         return data[skip[0] :], 1 + skip[1], 0, final
 
-    def _block(self, data: bytes, line: int, first_row: int) -> Block:
+    def _block(self, data: bytes, line: int, first_row: int, final: bool) -> tuple[Block, int]:
+        """The block at the start of `data`, and its number of bytes."""
+        end = len(data) if final else self.cut(data)
         try:
-            batch = self.parse(data)
+            batch = self.parse(data[:end]) if end else None
         except pa.ArrowInvalid:
-            records, _ = self.records(data, final=True)
-            return self._block_of_records(records, line, first_row)
+            batch = None
+        if batch is None:
+            records, used = self.records(data, final)  # these know where the last one ends
+            return self._block_of_records(records, line, first_row), used
 
         def locate(indices: Sequence[int]) -> list[Location]:
-            records, _ = self.records(data, final=True)
+            records, _ = self.records(data[:end], final=True)
             return [_location(records[i], line) for i in indices]
 
-        return Block(batch, locate, first_row)
+        return Block(batch, locate, first_row), end
 
     def _block_of_records(self, records: list[Record], line: int, first_row: int) -> Block:
         good = [record for record in records if record.values is not None]

@@ -61,7 +61,7 @@ class ClickLogSource:
         self._reader = RowReader(config, [_load_join(join) for join in config.joins])
         self._columns = self._reader.columns()
         if split_by not in (ROW, TIME):
-            self._columns.setdefault(split_by, pa.string())
+            self._columns[split_by] = pa.string()  # its texts are hashed
 
     def blocks(self, file: InputFile) -> Iterator[Block]:
         """The blocks of a file."""
@@ -150,6 +150,8 @@ def _load_join(join: JoinConfig) -> JoinTable:
             f"joins: {join.path}, {bad[0].location.position}: {bad[0].detail}; "
             "a joined file must have no bad rows."
         )
+    if not blocks:
+        raise ConfigError(f"joins: {join.path}: the file has no rows.")
     table = pa.Table.from_batches([block.batch for block in blocks])
     return join_table(join.key, join.columns, table, join.path)
 

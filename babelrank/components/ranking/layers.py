@@ -104,7 +104,7 @@ class Embeddings(tf.keras.layers.Layer):  # type: ignore[misc]
         embedded: dict[str, tf.Tensor] = {}
         for dim, group in self._groups().items():
             embedded.update(self._embed(group, getattr(self, f"table_{dim}"), inputs))
-        if self.l2:
+        if self.l2 and embedded:
             squares = tf.add_n([tf.reduce_sum(tf.square(e), axis=1) for e in embedded.values()])
             self.add_loss(self.l2 * tf.reduce_mean(squares))
         return {feature.name: embedded[feature.name] for feature in self.features}

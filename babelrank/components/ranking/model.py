@@ -56,6 +56,8 @@ class Ranking(tfrs.experimental.models.Ranking):  # type: ignore[misc]
             concat_dense=concat_dense,
             task=task if task is not None else ranking_task("click"),
         )
+        # Keras sums logs over replicas by default; ours are means over all of them already.
+        self.distribute_reduction_method = "first"
 
     def call(self, inputs: Mapping[str, Any]) -> tf.Tensor:
         """Scores a batch.
@@ -90,11 +92,7 @@ class Ranking(tfrs.experimental.models.Ranking):  # type: ignore[misc]
             ValueError: Another number of elements.
         """
         if not isinstance(inputs, (tuple, list)) or len(inputs) not in (2, 3):
-            size = f"{len(inputs)} elements" if isinstance(inputs, (tuple, list)) else "no tuple"
-            raise ValueError(
-                f"inputs: got {size}: {str(inputs)[:200]}; takes (features, labels) or (features, "
-                f"labels, sample weights)."
-            )
+            raise ValueError(wrong_inputs(inputs))
         features, labels = inputs[0], inputs[1]
         weights = inputs[2] if len(inputs) == 3 else None
         outputs = self(features, training=training)
@@ -107,7 +105,7 @@ class Ranking(tfrs.experimental.models.Ranking):  # type: ignore[misc]
         return tf.reduce_mean(loss)
 
     def train_step(self, inputs: Any) -> dict[str, Any]:
-        """One step of Keras' `fit`; logs as TFRS's, with the loss not divided by replicas."""
+        """One step of Keras' `fit`; logs as TFRS's, with means over all replicas."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, training=True)
@@ -116,6 +114,15 @@ class Ranking(tfrs.experimental.models.Ranking):  # type: ignore[misc]
             target = (loss + penalty) / replicas
         gradients = tape.gradient(target, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._logs(loss, penalty)
+
+    def test_step(self, inputs: Any) -> dict[str, Any]:
+        """One step of Keras' `evaluate`; logs as in `train_step`."""
+        loss = self.compute_loss(inputs, training=False)
+        return self._logs(loss, _penalty(self.losses))
+
+    def _logs(self, loss: tf.Tensor, penalty: tf.Tensor) -> dict[str, Any]:
+        loss, penalty = _over_replicas(loss), _over_replicas(penalty)
         logs = {metric.name: metric.result() for metric in self.metrics}
         return {
             **logs,
@@ -225,6 +232,16 @@ def _flat(embedding: tf.Tensor) -> tf.Tensor:
     return tf.squeeze(embedding, axis=1) if embedding.shape.rank == 3 else embedding
 
 
+def wrong_inputs(inputs: Any) -> str:
+    """The message about a batch that is neither (features, labels) nor has weights as a third."""
+    kind = type(inputs).__name__
+    size = f" of length {len(inputs)}" if isinstance(inputs, (tuple, list)) else ""
+    return (
+        f"inputs: got {kind}{size}; takes a tuple (features, labels) or (features, labels, sample "
+        f"weights)."
+    )
+
+
 def as_column(tensor: tf.Tensor) -> tf.Tensor:
     """[B] as [B, 1], with the logits that `call` left on it for the loss."""
     return _reshaped(tensor, [-1, 1])
@@ -237,6 +254,14 @@ def _reshaped(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     if logits is not None:
         reshaped._keras_logits = tf.reshape(logits, shape)
     return reshaped
+
+
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a scalar over the replicas."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
 def _penalty(losses: Sequence[tf.Tensor]) -> tf.Tensor:

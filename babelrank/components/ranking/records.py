@@ -128,7 +128,7 @@ class RowReader:
         column, name = source[config.label.column], config.label.column
         if self._rule is not None and not self._rule.numeric:
             texts, bad = columns.to_texts(column)
-            label = _matches(texts, self._rule)
+            label = _matches(texts, self._rule, config.missing_values)
         else:
             numbers = _truth_values(column) if config.objective == "click" else column
             label, bad = columns.to_floats(numbers, config.missing_values)
@@ -232,9 +232,17 @@ class _Issues:
 
 def _truth_values(column: pa.Array) -> pa.Array:
     """Texts such as true and no as 1 and 0; other texts stay as they are."""
-    if not pa.types.is_string(column.type):
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        lists = pa.ListArray if pa.types.is_list(column.type) else pa.LargeListArray
+        return lists.from_arrays(column.offsets, _truth_values(column.values))
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not any(
+        test(column.type)
+        for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    ):
         return column
-    encoded = column.dictionary_encode()
+    encoded = column.cast(pa.string()).dictionary_encode()
     texts = [
         None if text is None else str(_TRUTH.get(text.strip().lower(), text))
         for text in encoded.dictionary.to_pylist()
@@ -246,10 +254,12 @@ def _compare(label: Floats, rule: Rule) -> Floats:
     return np.where(np.isnan(label), np.nan, rule.compare(label).astype(np.float64))
 
 
-def _matches(texts: pa.Array, rule: Rule) -> Floats:
+def _matches(texts: pa.Array, rule: Rule, missing_values: Sequence[str]) -> Floats:
     found = pc.is_in(texts, value_set=pa.array(rule.values)).to_numpy(zero_copy_only=False)
     positive = ~found.astype(bool) if rule.operator == "!=" else found.astype(bool)
-    missing = np.asarray(texts.is_null())
+    absent = [text for text in missing_values if text not in rule.values]
+    missing = pc.is_in(texts, value_set=pa.array([None, *absent], pa.string()))
+    missing = missing.to_numpy(zero_copy_only=False).astype(bool)
     return np.where(missing, np.nan, positive.astype(np.float64))
 
 

@@ -310,8 +310,5 @@ def _losses(objective: str) -> Any:
 
 def _split(inputs: Any) -> tuple[Any, Any, Any]:
     if not isinstance(inputs, (tuple, list)) or len(inputs) not in (2, 3):
-        raise ValueError(
-            f"inputs: got {type(inputs).__name__} {str(inputs)[:200]}; takes (features, labels) or "
-            f"(features, labels, sample weights)."
-        )
+        raise ValueError(ranking_model.wrong_inputs(inputs))
     return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None

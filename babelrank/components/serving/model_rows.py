@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from babelrank.components.errors import InputError, ModelError
@@ -40,7 +41,7 @@ class RowColumn:
     separator: str | None = None
     time_format: str | None = None
 
-    def array(self, values: Sequence[Any], lines: Sequence[int]) -> np.ndarray:
+    def array(self, values: Sequence[Any], lines: Sequence[int]) -> npt.NDArray[Any]:
         """[B] what the signature takes, for JSON values; None is a missing value.
 
         Raises:
@@ -122,7 +123,7 @@ class RowsDescription:
 
     def arrays(
         self, rows: Sequence[Mapping[str, Any]], lines: Sequence[int]
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, npt.NDArray[Any]]:
         """[B] arrays by column, of rows and their line numbers; a key that a row lacks is a
         missing value.
 

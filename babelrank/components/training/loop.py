@@ -348,4 +348,3 @@ class _Loop:
             best_step=position.best_step,
             best_metrics=position.best_metrics,
         )
-

@@ -1,7 +1,5 @@
 """Checkpoints: complete or absent, the newest, the best, of the same training."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """Dropout: rate, scale, and a state that a checkpoint holds."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import numpy as np
 import pytest
 import tensorflow as tf

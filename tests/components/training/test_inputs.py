@@ -1,7 +1,5 @@
 """Batches: order, position, shapes."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import numpy as np
 import pytest
 import tensorflow as tf

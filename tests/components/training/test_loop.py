@@ -1,7 +1,5 @@
 """The loop, with a small regression: resume, best weights, early stopping, errors."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import json
 import math
 from types import SimpleNamespace
@@ -127,7 +125,8 @@ def assert_equal(a, b):
 def test_a_model_learns(data, tmp_path):
     display = Silent()
     changes = {"epochs": 60, "optimizer": OptimizerConfig(learning_rate=0.05)}
-    result = fit(Regression(), config(**changes), data(), data(False), tmp_path / "run", progress=display)
+    run = config(**changes)
+    result = fit(Regression(), run, data(), data(False), tmp_path / "run", progress=display)
     assert result.steps == 360
     assert result.history[0]["loss"] > 1
     assert result.history[-1]["loss"] < 0.05
@@ -231,9 +230,7 @@ def test_training_stops_when_it_no_longer_helps(data, tmp_path):
     run = config(epochs=9, early_stopping=stopping)
     result = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
     assert result.steps == 24
-    assert result.stopped_early == (
-        "score did not improve in 2 evaluations (best 0.9 at step 12)"
-    )
+    assert result.stopped_early == ("score did not improve in 2 evaluations (best 0.9 at step 12)")
     again = fit(Regression(scores), run, data(), data(False), tmp_path / "run", progress=Silent())
     assert (again.steps, again.stopped_early) == (24, result.stopped_early)
 

@@ -1,7 +1,5 @@
 """Column stores: conversion of examples, reuse, errors."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 import json
 
 import numpy as np
@@ -67,9 +65,7 @@ def test_take_gathers_rows_and_pads_ids(files, tmp_path):
     assert list(taken) == [column.name for column in COLUMNS]
     np.testing.assert_array_equal(taken["item"], [30, 10, 0])
     np.testing.assert_array_equal(taken["dense"], [[3.5, -3], [1.5, -1], [0.5, 0]])
-    np.testing.assert_array_equal(
-        taken["gen/res"], [[4, 5, 6], [PAD, PAD, PAD], [1, 2, PAD]]
-    )
+    np.testing.assert_array_equal(taken["gen/res"], [[4, 5, 6], [PAD, PAD, PAD], [1, 2, PAD]])
     assert all(array.flags.c_contiguous for array in taken.values())
 
 

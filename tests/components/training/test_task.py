@@ -1,7 +1,5 @@
 """The task interface, with a task that fits y = w * x."""
 
-import babelrank  # noqa: F401  before TensorFlow
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +36,10 @@ def linear(**params):
 def test_the_attributes():
     task = linear(x=1)
     assert (task.loss, task.logging_dir, task.name, task.task_config.x) == (
-        "loss", "logs", "linear", 1,
+        "loss",
+        "logs",
+        "linear",
+        1,
     )
 
 

@@ -1,0 +1,1 @@
+"""Measurements against the peers. `make bench` runs them all; nothing here is a test."""

@@ -1,0 +1,83 @@
+"""Exact metrics against hand-made numbers and scikit-learn."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from babelrank.components.ranking.metrics import auc, click_metrics, exact, rating_metrics
+
+
+def test_auc_counts_pairs_and_half_of_the_ties():
+    # Pairs (positive, negative): (.8, .1) right, (.8, .4) right, (.4, .1) right, (.4, .4) tied.
+    assert auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8])) == 3.5 / 4
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("levels", [5, 10**9])
+def test_auc_is_that_of_scikit_learn(weighted, levels):
+    drawn = np.random.default_rng(0)
+    labels = (drawn.random(1000) < 0.1).astype(np.float32)
+    scores = drawn.integers(0, levels, 1000) + labels * levels / 3
+    weights = drawn.random(1000) if weighted else None
+    expected = sklearn_metrics.roc_auc_score(labels, scores, sample_weight=weights)
+    assert auc(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("labels", [[], [1, 1], [0, 0]])
+def test_auc_without_pairs_is_no_number(labels):
+    assert math.isnan(auc(np.array(labels), np.linspace(0, 1, len(labels))))
+
+
+def test_the_metrics_of_clicks():
+    found = exact("click", np.array([1, 0, 0, 0]), np.array([0.8, 0.6, 0.2, 0.2]))
+    assert found == pytest.approx(
+        {
+            "auc": 1.0,
+            "accuracy": 0.75,
+            "log_loss": -(2 * math.log(0.8) + math.log(0.4) + math.log(0.8)) / 4,
+            "rmse": math.sqrt((0.04 + 0.36 + 0.04 + 0.04) / 4),
+            "mae": 0.3,
+            "prediction_mean": 0.45,
+            "label_mean": 0.25,
+            "calibration": 1.8,
+        }
+    )
+
+
+def test_a_weight_of_two_is_an_example_twice():
+    labels, scores = np.array([1.0, 0.0, 0.0]), np.array([0.4, 0.7, 0.2])
+    twice = exact("click", labels[[0, 1, 1, 2]], scores[[0, 1, 1, 2]])
+    assert exact("click", labels, scores, np.array([1.0, 2.0, 1.0])) == pytest.approx(twice)
+
+
+def test_the_metrics_of_ratings():
+    found = exact("rating", np.array([3.0, 5.0]), np.array([4.0, 4.0]))
+    assert found == {
+        "rmse": 1.0,
+        "mae": 1.0,
+        "prediction_mean": 4.0,
+        "label_mean": 4.0,
+        "calibration": 1.0,
+    }
+
+
+def test_certain_and_wrong_is_finite():
+    found = exact("click", np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert found["log_loss"] == pytest.approx(-math.log(1e-7), rel=1e-3)
+    assert math.isnan(exact("click", np.zeros(2), np.ones(2))["calibration"])
+
+
+def test_weights_of_zero_count_as_none():
+    labels, scores = np.array([1.0, 0.0]), np.array([0.5, 0.25])
+    assert exact("click", labels, scores, np.zeros(2)) == exact("click", labels, scores)
+
+
+def test_the_streaming_metrics():
+    labels, scores = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])
+    found = {}
+    for metric in [*click_metrics(), *rating_metrics()]:
+        metric.update_state(labels, scores)
+        found[metric.name] = float(metric.result())
+    assert found == pytest.approx({"auc": 0.75, "accuracy": 0.75, "rmse": 0.3976}, abs=1e-3)

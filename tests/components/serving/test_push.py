@@ -1,0 +1,154 @@
+"""Tests of pushing: complete or not at all, versions that only rise, nothing pushed twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from babelrank.components.serving import push as pushing
+from babelrank.components.serving.push import MANIFEST, digest, push, versions
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return make(tmp_path / "model", "one")
+
+
+def make(folder: Path, content: str) -> Path:
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(content)
+    (folder / "variables" / "variables.index").write_text("v")
+    return folder
+
+
+def content(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_push_is_a_copy_with_a_manifest(model: Path, tmp_path: Path):
+    before = int(time.time())
+    version, new = push(model, tmp_path / "deep" / "serving")
+    assert new
+    assert version.parent == tmp_path / "deep" / "serving"
+    assert before <= int(version.name) <= time.time()
+    assert content(version) == content(model) | {MANIFEST}
+    assert (version / "saved_model.pb").read_text() == "one"
+    manifest = json.loads((version / MANIFEST).read_text())
+    assert manifest == {"digest": digest(model), "source": str(model)}
+    assert content(model) == {"saved_model.pb", "variables/variables.index"}
+
+
+def test_the_same_model_is_not_pushed_twice(model: Path, tmp_path: Path):
+    serving = tmp_path / "serving"
+    version, _ = push(model, serving)
+    again = shutil.copytree(model, tmp_path / "elsewhere")
+    assert push(again, serving) == (version, False)
+    assert push(version, serving) == (version, False)  # the manifest does not count
+    assert versions(serving) == [version]
+
+
+def test_an_older_version_counts_as_pushed(model: Path, tmp_path: Path):
+    serving = tmp_path / "serving"
+    first, _ = push(model, serving)
+    second, _ = push(make(tmp_path / "other", "two"), serving)
+    assert push(model, serving) == (first, False)
+    assert versions(serving) == [first, second]
+
+
+def test_versions_rise_within_a_second_and_when_the_clock_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = iter([100.9, 100.9, 50.0, 200.0])
+    monkeypatch.setattr(pushing.time, "time", lambda: next(clock))
+    pushed = [push(make(tmp_path / f"m{i}", str(i)), tmp_path / "s")[0] for i in range(4)]
+    assert [version.name for version in pushed] == ["100", "101", "102", "200"]
+
+
+def test_foreign_folders_are_left_alone(model: Path, tmp_path: Path):
+    serving = tmp_path / "serving"
+    make(serving / "99999999999", "foreign")
+    make(serving / "latest", "foreign")
+    (serving / "00000000000000000007").mkdir()
+    (serving / "12").write_text("a file")
+    version, new = push(model, serving)
+    assert new
+    assert version.name == "100000000000"
+    assert content(serving / "99999999999") == {"saved_model.pb", "variables/variables.index"}
+    names = [v.name for v in versions(serving)]
+    assert names == ["00000000000000000007", "99999999999", "100000000000"]
+
+
+@pytest.mark.parametrize("manifest", ["", "{", '{"other": 1}'])
+def test_a_broken_manifest_is_no_version_of_ours(model: Path, tmp_path: Path, manifest: str):
+    serving = tmp_path / "serving"
+    version, _ = push(model, serving)
+    (version / MANIFEST).write_text(manifest)
+    assert push(model, serving)[1]
+    assert len(versions(serving)) == 2
+
+
+@pytest.mark.parametrize("step", ["copytree", "_sync", "rename"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_fails_leaves_nothing(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: BaseException,
+):
+    serving = tmp_path / "serving"
+    seen = []
+
+    def fail(*paths: object) -> None:
+        seen.append([p.name for p in serving.iterdir()])
+        raise error
+
+    def half(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "saved_model.pb").write_text("o")
+        fail()
+
+    if step == "copytree":
+        monkeypatch.setattr(pushing.shutil, "copytree", half)
+    elif step == "_sync":
+        monkeypatch.setattr(pushing, "_sync", fail)
+    else:
+        monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(type(error)):
+        push(model, serving)
+    # While it was being written, no server could have taken it for a version.
+    assert [name[0] for names in seen for name in names] == ["."]
+    assert list(serving.iterdir()) == []
+
+
+def test_everything_is_synced_before_it_is_visible(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[tuple[str, bool]] = []
+    serving = tmp_path / "serving"
+
+    def fsync(handle: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{handle}"), bool(versions(serving))))
+
+    monkeypatch.setattr(pushing.os, "fsync", fsync)
+    push(model, serving)
+    before = {Path(path).name for path, visible in synced if not visible}
+    assert before >= {"saved_model.pb", "variables", "variables.index", "babelrank_push.json"}
+    assert [path for path, visible in synced if visible] == [str(serving)]
+
+
+def test_digest_sees_names_and_contents(model: Path, tmp_path: Path):
+    first = digest(model)
+    (model / "empty").mkdir()
+    assert digest(model) == first
+    (model / "saved_model.pb").rename(model / "renamed.pb")
+    assert digest(model) != first
+    (model / "renamed.pb").rename(model / "saved_model.pb")
+    assert digest(model) == first
+    (model / "variables" / "variables.index").write_text("w")
+    assert digest(model) != first

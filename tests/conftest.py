@@ -1,0 +1,3 @@
+"""Switches Keras before any test imports TensorFlow."""
+
+import babelrank  # noqa: F401
