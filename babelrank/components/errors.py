@@ -5,7 +5,7 @@
     ├── InputError             a file that is missing, empty, truncated or lacks a column
     │   └── BadRowsError       more bad rows than `ingest.max_bad_fraction` allows
     ├── ModelError             a SavedModel that is missing or not one of ours
-    └── StepError              a pipeline step failed; names the step
+    └── DivergedError          the loss of a training is no longer a finite number
 
 Every message says what happened, where, what was expected, and what to do about it.
 """
@@ -31,5 +31,5 @@ class ModelError(BabelRankError):
     """A model folder is missing or holds no model that BabelRank exported."""
 
 
-class StepError(BabelRankError):
-    """A pipeline step failed."""
+class DivergedError(BabelRankError):
+    """The loss of a training is no longer a finite number."""

@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -212,7 +212,7 @@ class CsvReader(TextReader):
     def _split_quoted(
         self, lines: list[bytes], strict: bool = False
     ) -> tuple[list[str] | None, int]:
-        texts = map(_decode, lines)
+        texts: Iterator[str] = map(_decode, lines)
         delimiter = self._delimiter
         if len(delimiter) > 1:
             texts = (text.replace(self._delimiter, _STAND_IN) for text in map(_decode, lines))

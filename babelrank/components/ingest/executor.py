@@ -8,6 +8,7 @@ each second.
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
 import os
 from collections import Counter
@@ -212,22 +213,25 @@ class _IngestFile(beam.DoFn):
         number, file = element
         plan = self._plan
         summary = Summary()
-        fileio.makedirs(plan.quarantine)
         bad_rows = os.path.join(plan.quarantine, f"quarantine-{number:05d}.jsonl")
-        writer = ExampleWriter(
-            plan.folders, number, plan.config.compression_level, plan.config.rows_per_file
-        )
-        with writer, fileio.open(bad_rows + ".tmp", "w") as lines:
+        lines = None
+        with contextlib.ExitStack() as stack:
+            writer = stack.enter_context(
+                ExampleWriter(
+                    plan.folders, number, plan.config.compression_level, plan.config.rows_per_file
+                )
+            )
             for block in self._source.blocks(file):
                 for row in self._ingest(block, file, writer, summary):
                     summary.add_bad(file.path, row)
+                    if lines is None:
+                        fileio.makedirs(plan.quarantine)
+                        lines = stack.enter_context(fileio.open(bad_rows + ".tmp", "w"))
                     line = quarantine_line(file.path, row)
                     lines.write(json.dumps(line, ensure_ascii=False) + "\n")
         summary.written = writer.written
-        if summary.quarantined:
+        if lines is not None:
             fileio.rename(bad_rows + ".tmp", bad_rows, overwrite=True)
-        else:
-            fileio.remove(bad_rows + ".tmp")
         _write_text(os.path.join(self._folder, f"part-{number:05d}.json"), summary.to_json())
         _count(summary)
 

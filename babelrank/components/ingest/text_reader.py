@@ -1,8 +1,8 @@
 """Reading files of lines (CSV, TSV, JSON lines) in blocks of complete records.
 
-A block is first parsed as a whole by Arrow. When that fails, the same block is parsed again
-record by record, so that only its bad records are lost. Memory is bounded by the block size
-whatever the size of the file.
+A block is first parsed as a whole by Arrow. When that fails, it is parsed again in small pieces,
+and the pieces that fail record by record, so that only the bad records are lost and a few of
+them cost little time. Memory is bounded by the block size whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Location
 
 BLOCK_BYTES = 8 << 20
+PIECE_BYTES = 64 << 10
 MAX_RECORD_BYTES = 64 << 20
 BOM = b"\xef\xbb\xbf"
 
@@ -96,16 +97,18 @@ class TextReader(abc.ABC):
         """
         data, line, first_row, final = self._read_start(file)
         while data:
-            block, used = self._block(data, line, first_row, final)
+            used = 0
+            for block, end in self._blocks(data, line, first_row, final):
+                if block.rows:
+                    yield block
+                line += _lines(data[used:end])
+                first_row += block.rows
+                used = end
             if not used and len(data) > MAX_RECORD_BYTES:
                 raise InputError(
                     f"{self.path}: line {line}: a record is longer than "
                     f"{MAX_RECORD_BYTES >> 20} MiB. Is this the right format?"
                 )
-            if block.rows:
-                yield block
-            line += _lines(data[:used])
-            first_row += block.rows
             more = b"" if final else file.read(self.block_bytes)
             final = final or not more
             data = data[used:] + more
@@ -127,22 +130,48 @@ class TextReader(abc.ABC):
             data += more
         return data[skip[0] :], 1 + skip[1], 0, final
 
-    def _block(self, data: bytes, line: int, first_row: int, final: bool) -> tuple[Block, int]:
-        """The block at the start of `data`, and its number of bytes."""
+    def _blocks(
+        self, data: bytes, line: int, first_row: int, final: bool
+    ) -> Iterator[tuple[Block, int]]:
+        """The blocks in `data`, each with the place where it ends; the end may be left over."""
         end = len(data) if final else self.cut(data)
+        whole = self._whole_block(data[:end], line, first_row)
+        if whole is not None:
+            yield whole, end
+            return
+        start, size = 0, PIECE_BYTES
+        while start < len(data):
+            piece = data[start : start + size]
+            last = final and start + len(piece) == len(data)
+            end = len(piece) if last else self.cut(piece)
+            block = self._whole_block(piece[:end], line, first_row)
+            if block is None:
+                records, end = self.records(piece, last)  # these know where the last one ends
+                block = self._block_of_records(records, line, first_row)
+            if end:
+                yield block, start + end
+                line += _lines(piece[:end])
+                first_row += block.rows
+                start, size = start + end, PIECE_BYTES
+            elif start + size < len(data):
+                size *= 2  # a record that is longer than the piece
+            else:
+                return  # a record whose rest is yet to be read
+
+    def _whole_block(self, data: bytes, line: int, first_row: int) -> Block | None:
+        """A block of complete records when Arrow can parse them at once."""
         try:
-            batch = self.parse(data[:end]) if end else None
+            batch = self.parse(data) if data else None
         except pa.ArrowInvalid:
-            batch = None
+            return None
         if batch is None:
-            records, used = self.records(data, final)  # these know where the last one ends
-            return self._block_of_records(records, line, first_row), used
+            return None
 
         def locate(indices: Sequence[int]) -> list[Location]:
-            records, _ = self.records(data[:end], final=True)
+            records, _ = self.records(data, final=True)
             return [_location(records[i], line) for i in indices]
 
-        return Block(batch, locate, first_row), end
+        return Block(batch, locate, first_row)
 
     def _block_of_records(self, records: list[Record], line: int, first_row: int) -> Block:
         good = [record for record in records if record.values is not None]

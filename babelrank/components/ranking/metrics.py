@@ -15,6 +15,7 @@ AUC_THRESHOLDS = 2000
 
 MODES = {
     "auc": "max",
+    "pr_auc": "max",
     "accuracy": "max",
     "log_loss": "min",
     "rmse": "min",
@@ -61,18 +62,44 @@ def auc(labels: Array, scores: Array, weights: Array | None = None) -> float:
         The weighted share of (positive, negative) pairs in the right order (Mann-Whitney U), or
         NaN without any such pair.
     """
+    positives, negatives = _by_score(labels, scores, weights)
+    below = np.cumsum(negatives) - negatives
+    pairs = positives.sum() * negatives.sum()
+    return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
+
+
+def average_precision(labels: Array, scores: Array, weights: Array | None = None) -> float:
+    """The exact area under precision and recall, as a sum of steps (as in scikit-learn).
+
+    Args:
+        labels: [N], positive if above 0.5.
+        scores: [N], larger for likelier positives.
+        weights: [N] or None for 1.
+
+    Returns:
+        The mean over the positives of the precision at their score, or NaN without positives.
+    """
+    positives, negatives = (part[::-1] for part in _by_score(labels, scores, weights))
+    total = positives.sum()
+    if not total:
+        return float("nan")
+    found = np.cumsum(positives)
+    precision = found / np.maximum(found + np.cumsum(negatives), np.finfo(np.float64).tiny)
+    return float((positives * precision).sum() / total)
+
+
+def _by_score(labels: Array, scores: Array, weights: Array | None) -> tuple[Array, Array]:
+    """[K] weights of positives and of negatives at each distinct score, lowest first."""
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     positive = np.where(np.asarray(labels) > 0.5, weights, 0.0)
     order = np.argsort(scores, kind="stable")
     ranked = np.asarray(scores)[order]
     if not len(ranked):
-        return float("nan")
+        return np.zeros(0), np.zeros(0)
     first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    positives = np.add.reduceat(positive[order], first)
-    negatives = np.add.reduceat((weights - positive)[order], first)
-    below = np.cumsum(negatives) - negatives
-    pairs = positives.sum() * negatives.sum()
-    return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
+    return np.add.reduceat(positive[order], first), np.add.reduceat(
+        (weights - positive)[order], first
+    )
 
 
 def exact(
@@ -90,8 +117,8 @@ def exact(
         weights: [N] or None for 1.
 
     Returns:
-        `rmse`, `mae`, `prediction_mean`, `label_mean`, `calibration` (mean prediction over mean
-        label, NaN if that is 0); for clicks `auc`, `log_loss`, `accuracy` too.
+        `prediction_mean`, `label_mean`, `calibration` (mean prediction over mean label, NaN if
+        that is 0); for clicks `auc`, `pr_auc`, `log_loss`, `accuracy`; for ratings `rmse`, `mae`.
     """
     labels = np.asarray(labels, np.float64)
     predictions = np.asarray(predictions, np.float64)
@@ -102,16 +129,19 @@ def exact(
         return float(np.average(values, weights=weights))
 
     label, prediction = mean(labels), mean(predictions)
-    found = {
-        "rmse": float(np.sqrt(mean((predictions - labels) ** 2))),
-        "mae": mean(np.abs(predictions - labels)),
+    means = {
+        "calibration": prediction / label if label else float("nan"),
         "prediction_mean": prediction,
         "label_mean": label,
-        "calibration": prediction / label if label else float("nan"),
     }
-    if objective == "click":
-        safe = np.clip(predictions, _EPSILON, 1 - _EPSILON)
-        found["auc"] = auc(labels, predictions, weights)
-        found["log_loss"] = mean(-labels * np.log(safe) - (1 - labels) * np.log1p(-safe))
-        found["accuracy"] = mean((predictions > 0.5) == (labels > 0.5))
-    return found
+    if objective == "rating":
+        error = predictions - labels
+        return {"rmse": float(np.sqrt(mean(error**2))), "mae": mean(np.abs(error)), **means}
+    safe = np.clip(predictions, _EPSILON, 1 - _EPSILON)
+    return {
+        "auc": auc(labels, predictions, weights),
+        "pr_auc": average_precision(labels, predictions, weights),
+        "log_loss": mean(-labels * np.log(safe) - (1 - labels) * np.log1p(-safe)),
+        "accuracy": mean((predictions > 0.5) == (labels > 0.5)),
+        **means,
+    }

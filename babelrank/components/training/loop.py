@@ -19,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.components.errors import ConfigError, DivergedError
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.checkpoints import Checkpoints, Position
@@ -32,10 +32,6 @@ from babelrank.components.training.task import Task
 _RECORDS = 200  # points of the loss curve in the history
 _FETCH_STEPS = 50  # the loss leaves the device after so many steps ...
 _FETCH_SECONDS = 1.0  # ... or so many seconds, whichever comes first
-
-
-class DivergedError(BabelRankError):
-    """The loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import datetime
 
-import babelrank  # noqa: F401  (before TensorFlow)
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.errors import InputError
 from babelrank.components.ingest import binary_readers
 from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord

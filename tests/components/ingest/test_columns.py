@@ -59,7 +59,7 @@ def test_to_floats_of_a_slice():
 @pytest.mark.parametrize(
     ("array", "values", "bad"),
     [
-        (pa.array(["a", "", "\\N", None, "NA", " b"]), ["a", None, None, None, "NA", " b"], [0] * 6),
+        (pa.array(["a", "", "\\N", None, "NA", " b"]), ["a", *[None] * 3, "NA", " b"], [0] * 6),
         (pa.array([7, None]), ["7", None], [0, 0]),
         (pa.array([7.0, NAN, 1.5]), ["7", None, "1.5"], [0, 0, 0]),
         (pa.array([True, False]), ["true", "false"], [0, 0]),

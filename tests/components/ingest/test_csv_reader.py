@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from babelrank.components.errors import InputError
-from babelrank.components.ingest import csv_reader
+from babelrank.components.ingest import csv_reader, text_reader
 from babelrank.components.ingest.csv_reader import CsvReader
 
 TEXTS = {"a": pa.string(), "b": pa.string()}
@@ -177,7 +177,10 @@ def test_a_number_that_does_not_parse_is_left_as_text():
     ],
 )
 def test_unusable_headers(data, message):
-    columns = {"a": pa.string(), "click" if b"lick" in data or b"\xff" in data else "b": pa.string()}
+    columns = {
+        "a": pa.string(),
+        "click" if b"lick" in data or b"\xff" in data else "b": pa.string(),
+    }
     with pytest.raises(InputError, match=message):
         read(data, columns)
 
@@ -232,16 +235,35 @@ def dirty_file(rng, path: Path, delimiter: str) -> tuple[list[tuple[str, str]], 
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", "||"])
-def test_any_block_size_gives_the_same_rows(tmp_path, delimiter):
+def test_any_block_size_gives_the_same_rows(tmp_path, delimiter, monkeypatch):
     rng = random.Random(7)
     path = tmp_path / "dirty.csv"
     for _ in range(120):
         good, bad = dirty_file(rng, path, delimiter)
         data = path.read_bytes()
         for size in (16, rng.randrange(17, 64), 1 << 20):
+            monkeypatch.setattr(text_reader, "PIECE_BYTES", rng.randrange(8, 99))
             rows, found = read(data, block_bytes=size, delimiter=delimiter)
             assert rows == good, (size, data)
             assert dict(found) == bad, (size, data)
+
+
+def test_locations_fit_their_rows_in_blocks_of_any_size(tmp_path, monkeypatch):
+    rng = random.Random(5)
+    path = tmp_path / "dirty.csv"
+    for _ in range(60):
+        good, _ = dirty_file(rng, path, ",")
+        data = path.read_bytes()
+        monkeypatch.setattr(text_reader, "PIECE_BYTES", rng.randrange(8, 99))
+        for size in (rng.randrange(16, 64), 1 << 20):
+            places = []
+            for block in CsvReader("f", TEXTS, block_bytes=size).blocks(io.BytesIO(data)):
+                places += block.locate(range(block.batch.num_rows))
+            lines = data.decode().split("\n")
+            assert [place.raw.split(",")[0] for place in places] == [row[0] for row in good]
+            for place in places:
+                line = lines[int(place.position.split()[1]) - 1].rstrip("\r")
+                assert place.raw.startswith(line)
 
 
 def test_whole_blocks_and_single_records_agree():
@@ -249,7 +271,9 @@ def test_whole_blocks_and_single_records_agree():
     rng = random.Random(11)
     accepted = 0
     for _ in range(3000):
-        text = "".join(rng.choice(["a", "b", ",", ",", '"', '"', "\n", "\r", "é"]) for _ in range(14))
+        text = "".join(
+            rng.choice(["a", "b", ",", ",", '"', '"', "\n", "\r", "é"]) for _ in range(14)
+        )
         reader = CsvReader("f", {"a": pa.string(), "b": pa.string()}, column_names=["a", "b"])
         reader.start(b"x,y\n", True)
         data = text.encode()

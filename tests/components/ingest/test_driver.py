@@ -2,9 +2,9 @@
 
 import json
 
-import babelrank  # noqa: F401  (before TensorFlow)
 import pytest
 
+import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.errors import ConfigError, InputError
 from babelrank.components.ingest.driver import resolve_properties
 

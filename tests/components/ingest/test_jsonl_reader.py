@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from babelrank.components.errors import InputError
+from babelrank.components.ingest import text_reader
 from babelrank.components.ingest.jsonl_reader import LIST_SEPARATOR, JsonlReader
 
 COLUMNS = {"id": pa.string(), "n": pa.float64()}
@@ -107,7 +108,7 @@ def test_unusable_files(data, message):
         read(data)
 
 
-def test_any_block_size_gives_the_same_rows():
+def test_any_block_size_gives_the_same_rows(monkeypatch):
     rng = random.Random(3)
     for _ in range(100):
         lines, good, bad = [], [], []
@@ -125,4 +126,5 @@ def test_any_block_size_gives_the_same_rows():
                 good.append((str(value),))
         data = rng.choice(["\n", "\r\n"]).join(lines).encode()
         for size in (16, rng.randrange(17, 64), 1 << 20):
+            monkeypatch.setattr(text_reader, "PIECE_BYTES", rng.randrange(8, 99))
             assert read(data, {"id": pa.string()}, size) == (good, bad), (size, data)

@@ -93,7 +93,9 @@ def test_row_keys_depend_on_the_file_name_and_the_row_alone():
 
 
 def test_row_keys_are_uniform():
-    splits = np.array(assigned(Splitter("row", 0.1, 0.2), keys=row_keys("f", 0, np.arange(100_000))))
+    splits = np.array(
+        assigned(Splitter("row", 0.1, 0.2), keys=row_keys("f", 0, np.arange(100_000)))
+    )
     assert (splits == "eval").mean() == pytest.approx(0.1, abs=0.005)
     assert (splits == "test").mean() == pytest.approx(0.2, abs=0.005)
 

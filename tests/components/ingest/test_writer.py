@@ -1,10 +1,10 @@
 """Tests of writing examples."""
 
-import babelrank  # noqa: F401  (before TensorFlow)
 import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.ingest.writer import ExampleWriter
 
 

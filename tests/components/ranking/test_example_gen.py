@@ -3,9 +3,9 @@
 import gzip
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
-import babelrank  # noqa: F401  (before TensorFlow)
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,12 +17,15 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 from tfx.types import standard_artifacts
 
+import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.artifacts import Quarantine
 from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.config import IngestConfig, SpansConfig, SplitsConfig
 from babelrank.components.ingest.driver import resolve_properties
+from babelrank.components.ingest.executor import Plan, _IngestFile
 from babelrank.components.ingest.spans import InputFile
+from babelrank.components.ingest.splits import Splitter
 from babelrank.components.ingest.summary import Summary
 from babelrank.components.ranking.config import DataConfig, LabelConfig
 from babelrank.components.ranking.example_gen import (
@@ -126,7 +129,7 @@ def test_by_time(tmp_path, log):
         "d": [3.5],
     }
     assert run.examples.split_names == '["train", "eval", "test"]'
-    assert run.examples.custom_properties["payload_format"].string_value == "FORMAT_TF_EXAMPLE"
+    assert run.examples.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
     assert run.summary.read == 20
     assert run.summary.written == {"train": 11, "eval": 3, "test": 4}
     assert run.summary.quarantined == {"bad_label": 1, "wrong_field_count": 1}
@@ -134,7 +137,7 @@ def test_by_time(tmp_path, log):
 
 
 def test_the_quarantine(tmp_path, log):
-    run = Run(tmp_path, data_config(log), ingest=LENIENT)
+    run = Run(tmp_path, data_config(log), SplitsConfig(eval=0.4, test=0), ingest=LENIENT)
     assert sorted(run.quarantine, key=lambda line: line["position"]) == [
         {
             "file": str(tmp_path / "b.csv.gz"),
@@ -154,7 +157,9 @@ def test_the_quarantine(tmp_path, log):
 
 
 def test_the_gate(tmp_path, log):
-    message = r"(?s)2 of 20 rows are bad \(10\.00%.*bad_label: 1 rows, such as .*b\.csv\.gz, line 10"
+    message = (
+        r"(?s)2 of 20 rows are bad \(10\.00%.*bad_label: 1 rows, such as .*b\.csv\.gz, line 10"
+    )
     with pytest.raises(Exception, match=message):
         Run(tmp_path, data_config(log))
     assert (tmp_path / "quarantine" / "quarantine-00001.jsonl").exists()
@@ -246,7 +251,7 @@ def test_the_same_records_from_several_processes(tmp_path):
     data = data_config(tmp_path / "*.csv", dense=["d"], timestamp="t", keep_negatives=0.5)
     args = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     one, two = (
-        Run(tmp_path / name, data, SplitsConfig(by="time"), beam_args=beam_args)
+        Run(tmp_path / name, data, beam_args=beam_args)
         for name, beam_args in (("one", ()), ("two", args))
     )
     for split in ("train", "eval", "test"):
@@ -258,7 +263,12 @@ def test_the_same_records_from_several_processes(tmp_path):
 
 
 def test_every_format_gives_the_same_examples(tmp_path):
-    table = {"u": ["1", "2", "3"], "y": [1, 0, 1], "d": [1.5, None, 3.0], "g": [["a", "b"], [], ["c"]]}
+    table = {
+        "u": ["1", "2", "3"],
+        "y": [1, 0, 1],
+        "d": [1.5, None, 3.0],
+        "g": [["a", "b"], [], ["c"]],
+    }
     columns = {"dense": ["d"], "multivalent": {"g": "|"}}
     (tmp_path / "csv").write_text("u,y,d,g\n1,1,1.5,a|b\n2,0,,\n3,1,3,c\n")
     (tmp_path / "tsv").write_text("u\ty\td\tg\n1\t1\t1.5\ta|b\n2\t0\t\t\n3\t1\t3\tc\n")
@@ -290,7 +300,10 @@ def test_every_format_gives_the_same_examples(tmp_path):
 
 def strip(rows):
     for row in rows:
-        yield {k: [round(v, 3) if isinstance(v, float) else v for v in vs or []] for k, vs in row.items()}
+        yield {
+            k: [round(v, 3) if isinstance(v, float) else v for v in vs or []]
+            for k, vs in row.items()
+        }
 
 
 def test_joined_files(tmp_path):
@@ -302,7 +315,9 @@ def test_joined_files(tmp_path):
         joins=[{"path": str(tmp_path / "m.csv"), "key": "m", "columns": ["title"]}],
     )
     run = Run(tmp_path, data, SplitsConfig(eval=0.3, test=0))
-    titles = Counter(str(record.get("title")) for record in run.records("train") + run.records("eval"))
+    titles = Counter(
+        str(record.get("title")) for record in run.records("train") + run.records("eval")
+    )
     assert titles == {"[b'Zero, the']": 20, "[b'One']": 20, "None": 20}
     assert run.summary.counts == {"join_unmatched:m": 20}
 
@@ -323,6 +338,30 @@ def test_unusable_joins(tmp_path, content, message):
         ClickLogSource(data_config("log.csv", categorical=["title"], joins=[join]))
 
 
+def test_a_file_that_is_ingested_twice_leaves_no_duplicates(tmp_path):
+    (tmp_path / "log.csv").write_text(rows(*(f"u{i},1,{i},0" for i in range(10)), "bad"))
+    folders = {name: str(tmp_path / name) for name in ("train", "eval")}
+    source = partial(ClickLogSource, data_config(tmp_path / "log.csv"))
+    plan = Plan(source, Splitter("row", 0.3, 0.0), LENIENT, folders, str(tmp_path / "bad"))
+    work = _IngestFile(plan, str(tmp_path / "parts"))
+    work.setup()
+
+    def sizes(path):
+        if path.suffix != ".gz":
+            return path.read_text()
+        return [len(r) for r in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()]
+
+    def left_behind():
+        work.process((0, InputFile(str(tmp_path / "log.csv"), 0)))
+        names = ("train", "eval", "bad", "parts")
+        files = [path for name in names for path in (tmp_path / name).iterdir()]
+        return {path: sizes(path) for path in files}
+
+    once = left_behind()
+    assert len(once) == 4
+    assert left_behind() == once
+
+
 def test_an_unreadable_file_is_named(tmp_path):
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(rows("u,1,0,0").encode() * 9)[:-9])
     with pytest.raises(Exception, match=r"log\.csv\.gz: cannot read the file"):
@@ -332,8 +371,6 @@ def test_an_unreadable_file_is_named(tmp_path):
 def test_read_blocks_knows_the_delimiters(tmp_path):
     (tmp_path / "log").write_text("u\ty\n1\t2\n")
     wanted = {"y": pa.string()}
-    for arguments in (("tsv",), ("csv", "\t")):
-        pass
     assert next(read_blocks(str(tmp_path / "log"), "tsv", wanted)).batch.to_pydict() == {"y": ["2"]}
     (block,) = read_blocks(str(tmp_path / "log"), "csv", wanted, delimiter="\t")
     assert block.batch.to_pydict() == {"y": ["2"]}

@@ -20,13 +20,13 @@ def config(**keys):
     return from_dict(DataConfig, keys, "data")
 
 
-def read(table, joins=(), **keys):
+def read(table, tables=(), **keys):
     """Features of a table whose column `c` numbers the rows, unless it is given."""
     rows = len(next(iter(table.values())))
     table = {"c": [str(i) for i in range(rows)]} | table
     batch = pa.RecordBatch.from_pydict(table)
     block = Block(batch, lambda indices: [], 0)
-    return RowReader(config(**keys), joins).read(block)
+    return RowReader(config(**keys), tables).read(block)
 
 
 def labels(values, **keys):
@@ -78,7 +78,9 @@ def test_missing_labels_may_be_dropped():
     assert (found, bad, dropped) == ({0: 1.0}, {2: "bad_label"}, {"label_missing": 1})
 
 
-@pytest.mark.parametrize("values", [["20", "15", "-3.5", "late", "NA"], [20, 15, -3.5, np.inf, None]])
+@pytest.mark.parametrize(
+    "values", [["20", "15", "-3.5", "late", "NA"], [20, 15, -3.5, np.inf, None]]
+)
 def test_a_rule_that_compares_sizes(values):
     found, bad, _ = labels(values, label={"column": "y", "positive": "> 15"})
     assert found == {0: 1.0, 1: 0.0, 2: 0.0}
