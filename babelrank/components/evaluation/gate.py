@@ -190,7 +190,8 @@ def judge(
 def _check(rule: Rule, candidate: Metrics, baseline: Metrics) -> list[Finding]:
     names = [n for n in candidate if (n != OVERALL) == rule.sliced]
     if not names:
-        text = f"{rule.key}: no slice has evaluation.min_slice_examples examples."
+        few = "no slice has evaluation.min_slice_examples" if rule.sliced else "the split has no"
+        text = f"{rule.key}: {few} examples."
         return [Finding(ok=False, text=text)]
     broken = []
     for name in names:

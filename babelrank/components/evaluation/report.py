@@ -47,6 +47,9 @@ __all__ = [
 BadRow = tuple[str, str, int | str, str]
 """(reason, file, line or row-group offset, the row as it was read)."""
 
+# The terminal shows so many lines of an error beyond its first; a library's can be very long.
+_ERROR_LINES = 10
+
 # Metric -> (its name for people, how it improves): higher, lower, or nearer to 1. In order of show.
 _METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "auc": ("AUC", "higher"),
@@ -149,7 +152,10 @@ def verdict_lines(summary: RunSummary) -> list[str]:
     lines = [f"{status}  {', '.join(parts)}".rstrip()]
     for step in summary.steps:
         if step.state == "failed" and step.error:
-            lines.append(f"  {step.name}: {(step.error.strip().splitlines() or [''])[0]}")
+            first, *rest = step.error.strip().splitlines() or [""]
+            more = ["…"] if len(rest) > _ERROR_LINES else []
+            lines.append(f"  {step.name}: {first}")
+            lines += [f"    {line}" for line in (*rest[:_ERROR_LINES], *more)]
     lines += [f"  {'ok ' if f.ok else 'NO '} {f.text}" for f in summary.verdict]
     if summary.metrics and summary.split:
         lines.append(f"  measured on {summary.split}. {summary.split_note}".rstrip())

@@ -135,7 +135,7 @@ def read_blocks(
             yield from CsvReader(
                 path,
                 wanted,
-                delimiter=delimiter or _DELIMITERS[file_format],
+                delimiter=(delimiter or _DELIMITERS[file_format]).replace("\\t", "\t"),
                 column_names=column_names,
                 missing_values=missing_values,
             ).blocks(file)

@@ -31,7 +31,9 @@ TIMESTAMP = "timestamp"
 
 RESERVED = (LABEL, WEIGHT, TIMESTAMP)
 
-_TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "t": 1.0, "f": 0.0}
+_TRUTH = {text: 1.0 for text in ("true", "t", "yes", "y")} | {
+    text: 0.0 for text in ("false", "f", "no", "n")
+}
 
 
 @dataclass(frozen=True)

@@ -137,12 +137,14 @@ def roc_curve(
     weights: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float64]:
     """[K, 2] false and true positive rates from (0, 0) to (1, 1), at most 401 points."""
+    if not len(labels):
+        return np.zeros((0, 2))
     weights = np.ones_like(labels) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     positive = np.cumsum(np.where(labels > 0.5, weights, 0.0)[order])[last]
     negative = np.cumsum(np.where(labels > 0.5, 0.0, weights)[order])[last]
-    if not len(last) or not positive[-1] or not negative[-1]:
+    if not positive[-1] or not negative[-1]:
         return np.zeros((0, 2))
     points = np.stack([negative / negative[-1], positive / positive[-1]], axis=1)
     chosen = np.unique(np.linspace(0, len(points) - 1, _CURVE_POINTS).astype(int))

@@ -260,6 +260,11 @@ class TestSlices:
             "- evaluation.each_slice.min_auc: no slice has evaluation.min_slice_examples examples."
         )
 
+    def test_no_examples_at_all(self):
+        blessed, found = texts(gate(min_auc=0.5), {}, {})
+        assert not blessed
+        assert found == ["- evaluation.min_auc: the split has no examples."]
+
     def test_a_slice_with_one_label_only(self):
         blessed, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}, "os=a": {"auc": NAN}}, None)
         assert not blessed

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from babelrank.components.ranking.metrics import auc, click_metrics, exact, rating_metrics
+from babelrank.components.ranking.metrics import (
+    auc,
+    average_precision,
+    click_metrics,
+    exact,
+    rating_metrics,
+)
 
 
 def test_auc_counts_pairs_and_half_of_the_ties():
@@ -25,6 +31,24 @@ def test_auc_is_that_of_scikit_learn(weighted, levels):
     assert auc(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
 
 
+def test_average_precision_by_hand():
+    # Highest first: a positive (precision 1), a negative, a positive (precision 2 of 3).
+    found = average_precision(np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7]))
+    assert found == pytest.approx((1 + 2 / 3) / 2)
+    assert math.isnan(average_precision(np.zeros(2), np.ones(2)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("levels", [5, 10**9])
+def test_average_precision_is_that_of_scikit_learn(weighted, levels):
+    drawn = np.random.default_rng(1)
+    labels = (drawn.random(1000) < 0.1).astype(np.float32)
+    scores = drawn.integers(0, levels, 1000) + labels * levels / 3
+    weights = drawn.random(1000) if weighted else None
+    expected = sklearn_metrics.average_precision_score(labels, scores, sample_weight=weights)
+    assert average_precision(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("labels", [[], [1, 1], [0, 0]])
 def test_auc_without_pairs_is_no_number(labels):
     assert math.isnan(auc(np.array(labels), np.linspace(0, 1, len(labels))))
@@ -35,10 +59,9 @@ def test_the_metrics_of_clicks():
     assert found == pytest.approx(
         {
             "auc": 1.0,
+            "pr_auc": 1.0,
             "accuracy": 0.75,
             "log_loss": -(2 * math.log(0.8) + math.log(0.4) + math.log(0.8)) / 4,
-            "rmse": math.sqrt((0.04 + 0.36 + 0.04 + 0.04) / 4),
-            "mae": 0.3,
             "prediction_mean": 0.45,
             "label_mean": 0.25,
             "calibration": 1.8,
