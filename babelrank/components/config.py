@@ -120,15 +120,15 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
     """Sets one dotted key in place, such as `training.steps=500`.
 
     Raises:
-        ConfigError: No `=`, an invalid value, or a path through something that is no mapping.
+        ConfigError: No `=`, or a path through something that is no mapping.
     """
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
         raise ConfigError(f"--set {assignment}: takes key=value, such as training.epochs=3.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {dotted}: the value is not valid YAML: {error}") from error
+    except yaml.YAMLError:
+        value = text.strip()  # such as `> 15`, which means something else in YAML
     *parents, last = dotted.strip().split(".")
     node = data
     for parent in parents:
@@ -192,6 +192,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return _convert(inner, value, key)
     if dataclasses.is_dataclass(hint):
         shorthand = getattr(hint, "from_shorthand", None)
+        if value is None and shorthand is None:  # a section whose keys are all commented out
+            value = {}
         if shorthand is not None and not isinstance(value, Mapping):
             value = shorthand(value, key)
         return from_dict(typing.cast(type, hint), value, key)

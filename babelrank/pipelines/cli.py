@@ -166,7 +166,9 @@ def _predict(options: argparse.Namespace) -> int:
 
     predictor = Predictor(options.model)
     try:
-        for prediction in predictor.predict(sys.stdin, options.batch_size):
+        # A person at a terminal wants an answer after each line.
+        batch = 1 if sys.stdin.isatty() else options.batch_size
+        for prediction in predictor.predict(sys.stdin, batch):
             sys.stdout.write(json.dumps(prediction) + "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input: takes UTF-8: {error}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
@@ -101,15 +101,6 @@ class RankingConfig:
         modes = {name: transform.dense_by_feature.get(name, transform.dense) for name in data.dense}
         buckets = (name for name, mode in modes.items() if mode == "bucketize")
         return (*data.categorical, *data.multivalent, *transform.time_features, *buckets)
-
-    def with_paths(self, data: str | None, span: int | None) -> RankingConfig:
-        """This configuration with the command line's `--data` and `--span`."""
-        changed = self
-        if data is not None:
-            changed = replace(changed, data=replace(changed.data, path=data))
-        if span is not None:
-            changed = replace(changed, spans=replace(changed.spans, span=span))
-        return changed
 
 
 def _takes(key: str, names: Sequence[str]) -> str:

@@ -218,13 +218,18 @@ class TestLoadYaml:
     [
         ("price", r"^--set price: takes key=value, such as training\.epochs=3\.$"),
         ("=3", r"^--set =3: takes key=value"),
-        ("price=[", "^--set price: the value is not valid YAML"),
         ("name.first=a", r"^--set name\.first: name holds 'x' \(str\), not a mapping\.$"),
     ],
 )
 def test_bad_overrides(assignment: str, message: str):
     with pytest.raises(ConfigError, match=message):
         apply_override({"name": "x"}, assignment)
+
+
+def test_an_override_that_is_no_yaml_is_text():
+    data: dict[str, Any] = {}
+    apply_override(data, "positive=> 15")
+    assert data == {"positive": "> 15"}
 
 
 def test_override_fills_an_empty_section():

@@ -139,9 +139,3 @@ def test_the_gate_s_split():
     assert config().splits.gate == "test"
     assert config(splits={"test": 0}).splits.gate == "eval"
     assert config(splits={"test": 0, "test_path": "t.csv"}).splits.gate == "test"
-
-
-def test_with_paths():
-    changed = config().with_paths("b.csv", 3)
-    assert (changed.data.path, changed.spans.span) == ("b.csv", 3)
-    assert config().with_paths(None, None) == config()

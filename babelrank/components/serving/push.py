@@ -1,7 +1,7 @@
 """Pushing a blessed SavedModel to the folder that a model server watches.
 
 A version appears there complete or not at all: it is copied under a temporary name, synced
-to disk and renamed. Versions only rise. A model that was pushed before is not pushed again.
+to disk and renamed. Versions only rise. Pushing the newest version again changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def digest(model: Path) -> str:
 
 
 def push(model: Path, destination: Path) -> tuple[Path, bool]:
-    """Pushes a model, unless it was pushed before.
+    """Pushes a model, unless it is the newest version already.
+
+    An older version with the same content does not count: servers serve the newest.
 
     Args:
         model: Folder of the SavedModel.
@@ -53,10 +55,12 @@ def push(model: Path, destination: Path) -> tuple[Path, bool]:
     """
     destination.mkdir(parents=True, exist_ok=True)
     wanted = digest(model)
-    for version in versions(destination):
-        if _pushed_digest(version) == wanted:
-            return version, False
-    newest = max((int(v.name) for v in versions(destination)), default=0)
+    for leftover in destination.glob(f"{_TEMPORARY}*"):  # of a push that was killed
+        shutil.rmtree(leftover)
+    pushed = versions(destination)
+    if pushed and _pushed_digest(pushed[-1]) == wanted:
+        return pushed[-1], False
+    newest = int(pushed[-1].name) if pushed else 0
     final = destination / str(max(int(time.time()), newest + 1))
     temporary = destination / f"{_TEMPORARY}{final.name}-{os.getpid()}"
     try:

@@ -24,6 +24,8 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise ConfigError(f"learning_rate: got {self.learning_rate}; takes more than 0.")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ConfigError(f"clip_norm: got {self.clip_norm}; takes more than 0, or null.")
         if self.warmup_steps < 0:
             raise ConfigError(f"warmup_steps: got {self.warmup_steps}; takes 0 or more.")
 

@@ -52,12 +52,20 @@ def test_the_same_model_is_not_pushed_twice(model: Path, tmp_path: Path):
     assert versions(serving) == [version]
 
 
-def test_an_older_version_counts_as_pushed(model: Path, tmp_path: Path):
+def test_what_is_served_is_what_was_pushed_last(model: Path, tmp_path: Path):
     serving = tmp_path / "serving"
     first, _ = push(model, serving)
     second, _ = push(make(tmp_path / "other", "two"), serving)
-    assert push(model, serving) == (first, False)
-    assert versions(serving) == [first, second]
+    third, new = push(model, serving)
+    assert new
+    assert versions(serving) == [first, second, third]
+
+
+def test_the_leftovers_of_a_killed_push_go(model: Path, tmp_path: Path):
+    leftover = tmp_path / "serving" / ".pushing-1-1"
+    leftover.mkdir(parents=True)
+    version, _ = push(model, tmp_path / "serving")
+    assert list((tmp_path / "serving").iterdir()) == [version]
 
 
 def test_versions_rise_within_a_second_and_when_the_clock_goes_back(
