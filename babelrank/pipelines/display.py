@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from babelrank.components.evaluation.report import StepSummary
+from babelrank.components.evaluation.report import INTERRUPTED, StepSummary
 
 TRAINING = "Trainer"
 """The step that has a progress bar of its own."""
@@ -51,6 +51,9 @@ class Display:
         title = f"[{number}/{total}] {step.name:<17}"
         if step.state == "not reached":
             self._begin(title, live=step.name != TRAINING)
+            return
+        if step.error == INTERRUPTED:
+            self._end(f"{title} {_duration(step.seconds or 0.0):>8}  {INTERRUPTED}")
             return
         text = {"ran": "", "cached": "  cached", "failed": "  FAILED"}.get(step.state, step.state)
         self._end(f"{title} {_duration(step.seconds or 0.0):>8}{text}")

@@ -18,7 +18,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from babelrank.components.evaluation.report import StepSummary
+from babelrank.components.evaluation.report import INTERRUPTED, StepSummary
 
 
 @dataclass
@@ -90,6 +90,8 @@ def _run_step(launch: Callable[[], bool], record: RunRecord, at: int, watch: Wat
 
 def message(error: BaseException) -> str:
     """An error's text, without the step names that Beam appends."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
     text = str(error).split(" [while running '")[0].strip()
     return text or type(error).__name__
 

@@ -34,6 +34,7 @@ from babelrank.components.evaluation.plots import (
 __all__ = [
     "BadRow",
     "Charts",
+    "INTERRUPTED",
     "Finding",
     "RowsSummary",
     "RunSummary",
@@ -64,6 +65,10 @@ _METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "perplexity": ("Perplexity", "lower"),
     "loss": ("Loss", "lower"),
 }
+
+
+INTERRUPTED = "interrupted"
+"""The error of a step that was stopped by Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from babelrank.components.training.progress import Progress
 from babelrank.components.training.task import Task
 
 _RECORDS = 200  # points of the loss curve in the history
+_SHOWN_METRICS = 4  # of an evaluation, on one line; the history has them all
 _FETCH_STEPS = 50  # the loss leaves the device after so many steps ...
 _FETCH_SECONDS = 1.0  # ... or so many seconds, whichever comes first
 
@@ -282,7 +283,9 @@ class _Loop:
             self._record()
         self.history.judged(position, metrics)
         self._compare(metrics)
-        shown = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if v is not None)
+        names = [self.metric, *(n for n in metrics if n not in (self.metric, self.task.loss))]
+        values = [(name, metrics.get(name)) for name in names[:_SHOWN_METRICS]]
+        shown = ", ".join(f"{name} {v:.4f}" for name, v in values if v is not None)
         best = " (best so far)" if position.best_step == position.step else ""
         self.progress.note(f"eval at step {position.step}: {shown}{best}")
 
