@@ -12,11 +12,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
@@ -29,6 +27,18 @@ from babelrank.components.evaluation.plots import (
     calibration_svg,
     curve_svg,
     roc_svg,
+)
+from babelrank.components.evaluation.wording import (
+    METRICS,
+    better,
+    difference,
+    duration,
+    in_order,
+    label,
+    moment,
+    number,
+    share,
+    visible,
 )
 
 __all__ = [
@@ -50,21 +60,6 @@ BadRow = tuple[str, str, int | str, str]
 
 # The terminal shows so many lines of an error beyond its first; a library's can be very long.
 _ERROR_LINES = 10
-
-# Metric -> (its name for people, how it improves): higher, lower, or nearer to 1. In order of show.
-_METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
-    "auc": ("AUC", "higher"),
-    "pr_auc": ("PR-AUC", "higher"),
-    "bleu": ("BLEU", "higher"),
-    "chrf": ("chrF", "higher"),
-    "rmse": ("RMSE", "lower"),
-    "mae": ("MAE", "lower"),
-    "log_loss": ("Log loss", "lower"),
-    "calibration": ("Calibration", "one"),
-    "accuracy": ("Accuracy", "higher"),
-    "perplexity": ("Perplexity", "lower"),
-    "loss": ("Loss", "lower"),
-}
 
 
 INTERRUPTED = "interrupted"
@@ -255,28 +250,6 @@ def reachable(summary: RunSummary) -> dict[str, str]:
     return sentences
 
 
-def label(name: str) -> str:
-    """Name of a metric for people."""
-    return _METRICS[name][0] if name in _METRICS else name.replace("_", " ").strip().capitalize()
-
-
-def in_order(metrics: Iterable[str]) -> list[str]:
-    """Known metrics first, in a fixed order, then the others as they come."""
-    names = list(metrics)
-    return [name for name in _METRICS if name in names] + [n for n in names if n not in _METRICS]
-
-
-def better(name: str, value: float, baseline: float) -> bool | None:
-    """Whether `value` beats `baseline`; None if equal, not finite, or nobody knows."""
-    if name not in _METRICS or not (math.isfinite(value) and math.isfinite(baseline)):
-        return None
-    way = _METRICS[name][1]
-    gain = value - baseline if way == "higher" else baseline - value
-    if way == "one":
-        gain = abs(baseline - 1) - abs(value - 1)
-    return None if gain == 0 else gain > 0
-
-
 def step_rows(summary: RunSummary) -> list[tuple[str, str, float | None]]:
     """(name, state, seconds) of the steps in order; steps known by their seconds alone ran."""
     known = {step.name for step in summary.steps}
@@ -313,79 +286,6 @@ def slice_table(slices: Iterable[SliceRow]) -> tuple[list[str], list[dict[str, A
     return names, table
 
 
-def number(value: float) -> str:
-    """A number with as many digits as a reader needs: 12,345, 27.3, 0.771, 0.00213."""
-    if not math.isfinite(value):
-        return "n/a"
-    size = abs(value)
-    if isinstance(value, Integral) or size >= 1000:
-        return f"{value:,.0f}"
-    if 0 < size < 0.01:
-        return f"{value:.3g}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.3f}"
-
-
-def difference(value: float, baseline: float) -> str:
-    """`value` minus `baseline` with its sign, and digits enough to see that it is not zero."""
-    change = value - baseline
-    if not math.isfinite(change):
-        return "n/a"
-    if change == 0:
-        return "no change"
-    digits = 1 if max(abs(value), abs(baseline)) >= 10 else 3
-    return f"{change:+,.{digits}f}" if abs(change) >= 10**-digits else f"{change:+.1g}"
-
-
-def share(part: float, whole: float) -> str:
-    """A part in percent; a part that is not nothing never reads as 0 %."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.01:
-        return "< 0.01 %"
-    return f"{percent:.2f} %" if 0 < percent < 1 else f"{percent:.3g} %"
-
-
-def duration(seconds: float) -> str:
-    """A time such as 0.4 s, 12 s, 3 min 05 s, 1 h 02 min."""
-    if not math.isfinite(seconds):
-        return "n/a"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s" if seconds >= 0.05 or seconds <= 0 else "< 0.1 s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def moment(iso: str) -> str:
-    """An ISO time without its fractions: 2026-03-01 14:05 UTC."""
-    try:
-        time = datetime.fromisoformat(iso)
-    except ValueError:
-        return iso
-    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()
-
-
-def visible(text: str, keep: str = "") -> str:
-    """Shows what would not be seen, or would do harm on a page or terminal, but for `keep`.
-
-    Control characters, direction overrides, other invisible characters and half surrogates become
-    escapes such as `\\x00`, `\\t`, `\\u202e`.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c in keep or _shows(c) else _escape(c) for c in text)
-
-
-def _shows(character: str) -> bool:
-    return character.isprintable() or unicodedata.category(character) == "Zs"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
-
-
 def _rows_sentence(rows: RowsSummary) -> str:
     parts = [f"{rows.read:,} rows read", f"{rows.used:,} used"]
     for name, reasons in (("dropped", rows.dropped), ("quarantined", rows.quarantined)):
@@ -413,7 +313,7 @@ def _figures(summary: RunSummary, charts: Charts) -> list[tuple[str, str, str]]:
     for i, name in enumerate(in_order(charts.evaluation)):
         points = [p for p in charts.evaluation[name] if all(map(math.isfinite, p))]
         note, mark = "On the eval split, by step", None
-        if points and name in _METRICS:
+        if points and name in METRICS:
             best = points[0]
             for point in points:
                 best = point if better(name, point[1], best[1]) else best

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babelrank.components.evaluation import report
+from babelrank.components.evaluation import report, wording
 from babelrank.components.evaluation.report import (
     Charts,
     Finding,
@@ -325,7 +325,7 @@ def test_verdict_lines_carry_no_terminal_escapes() -> None:
     + [(0.002134, "0.00213"), (math.nan, "n/a"), (-0.5, "-0.500"), (1234, "1,234")],
 )
 def test_number(value: float, text: str) -> None:
-    assert report.number(value) == text
+    assert wording.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_number(value: float, text: str) -> None:
     + [(27.3, 26.0, "+1.3"), (0.4, math.nan, "n/a"), (0.4, 0.5, "-0.100")],
 )
 def test_difference(value: float, baseline: float, text: str) -> None:
-    assert report.difference(value, baseline) == text
+    assert wording.difference(value, baseline) == text
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_difference(value: float, baseline: float, text: str) -> None:
     + [("auc", 0.7, 0.7, None), ("mystery", 1.0, 2.0, None), ("auc", math.nan, 0.7, None)],
 )
 def test_better(name: str, value: float, baseline: float, expected: bool | None) -> None:
-    assert report.better(name, value, baseline) is expected
+    assert wording.better(name, value, baseline) is expected
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_better(name: str, value: float, baseline: float, expected: bool | None)
     + [(3720, "1 h 02 min")],
 )
 def test_duration(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_duration(seconds: float, text: str) -> None:
     [(1, 100_000, "< 0.01 %"), (0, 5, "0 %"), (5, 0, "0 %"), (1, 200, "0.50 %"), (1, 1, "100 %")],
 )
 def test_share(part: int, whole: int, text: str) -> None:
-    assert report.share(part, whole) == text
+    assert wording.share(part, whole) == text
 
 
 def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
@@ -370,5 +370,5 @@ def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
 
 
 def test_visible_keeps_letters_of_all_scripts_and_spaces() -> None:
-    assert report.visible("naïve 日本\u00a0x") == "naïve 日本\u00a0x"
-    assert report.visible("a\tb\nc", keep="\n") == "a\\tb\nc"
+    assert wording.visible("naïve 日本\u00a0x") == "naïve 日本\u00a0x"
+    assert wording.visible("a\tb\nc", keep="\n") == "a\\tb\nc"

@@ -1,0 +1,120 @@
+"""Numbers, metrics and raw text in the words of the report and the terminal."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime
+from numbers import Integral
+from typing import Literal
+
+# Metric -> (its name for people, how it improves): higher, lower, or nearer to 1. In order of show.
+METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
+    "auc": ("AUC", "higher"),
+    "pr_auc": ("PR-AUC", "higher"),
+    "bleu": ("BLEU", "higher"),
+    "chrf": ("chrF", "higher"),
+    "rmse": ("RMSE", "lower"),
+    "mae": ("MAE", "lower"),
+    "log_loss": ("Log loss", "lower"),
+    "calibration": ("Calibration", "one"),
+    "accuracy": ("Accuracy", "higher"),
+    "perplexity": ("Perplexity", "lower"),
+    "loss": ("Loss", "lower"),
+}
+
+
+def label(name: str) -> str:
+    """Name of a metric for people."""
+    return METRICS[name][0] if name in METRICS else name.replace("_", " ").strip().capitalize()
+
+
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Known metrics first, in a fixed order, then the others as they come."""
+    names = list(metrics)
+    return [name for name in METRICS if name in names] + [n for n in names if n not in METRICS]
+
+
+def better(name: str, value: float, baseline: float) -> bool | None:
+    """Whether `value` beats `baseline`; None if equal, not finite, or nobody knows."""
+    if name not in METRICS or not (math.isfinite(value) and math.isfinite(baseline)):
+        return None
+    way = METRICS[name][1]
+    gain = value - baseline if way == "higher" else baseline - value
+    if way == "one":
+        gain = abs(baseline - 1) - abs(value - 1)
+    return None if gain == 0 else gain > 0
+
+
+def number(value: float) -> str:
+    """A number with as many digits as a reader needs: 12,345, 27.3, 0.771, 0.00213."""
+    if not math.isfinite(value):
+        return "n/a"
+    size = abs(value)
+    if isinstance(value, Integral) or size >= 1000:
+        return f"{value:,.0f}"
+    if 0 < size < 0.01:
+        return f"{value:.3g}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.3f}"
+
+
+def difference(value: float, baseline: float) -> str:
+    """`value` minus `baseline` with its sign, and digits enough to see that it is not zero."""
+    change = value - baseline
+    if not math.isfinite(change):
+        return "n/a"
+    if change == 0:
+        return "no change"
+    digits = 1 if max(abs(value), abs(baseline)) >= 10 else 3
+    return f"{change:+,.{digits}f}" if abs(change) >= 10**-digits else f"{change:+.1g}"
+
+
+def share(part: float, whole: float) -> str:
+    """A part in percent; a part that is not nothing never reads as 0 %."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 0.01:
+        return "< 0.01 %"
+    return f"{percent:.2f} %" if 0 < percent < 1 else f"{percent:.3g} %"
+
+
+def duration(seconds: float) -> str:
+    """A time such as 0.4 s, 12 s, 3 min 05 s, 1 h 02 min."""
+    if not math.isfinite(seconds):
+        return "n/a"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s" if seconds >= 0.05 or seconds <= 0 else "< 0.1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(iso: str) -> str:
+    """An ISO time without its fractions: 2026-03-01 14:05 UTC."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Shows what would not be seen, or would do harm on a page or terminal, but for `keep`.
+
+    Control characters, direction overrides, other invisible characters and half surrogates become
+    escapes such as `\\x00`, `\\t`, `\\u202e`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in keep or _shows(c) else _escape(c) for c in text)
+
+
+def _shows(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
