@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    leave(main())
+    try:
+        code = main()
+    except Exception:  # a fault of ours: show it, and still leave without the noise
+        traceback.print_exc()
+        code = FAILED
+    leave(code)
 
 
 def leave(code: int) -> NoReturn:

@@ -33,7 +33,8 @@ class Display:
         self._ticker: _Ticker | None = None
 
     def say(self, text: str) -> None:
-        """Writes a line."""
+        """Writes a line, and logs it."""
+        logging.getLogger("babelrank").info(text.strip())
         print(text, file=self._stream, flush=True)
 
     @contextlib.contextmanager

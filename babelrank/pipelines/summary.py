@@ -21,6 +21,7 @@ from babelrank.components.config import to_dict
 from babelrank.components.evaluation.evaluator import BASELINE, CANDIDATE, Verdict, slice_arrays
 from babelrank.components.evaluation.gate import OVERALL
 from babelrank.components.evaluation.report import Charts, RowsSummary, RunSummary, SliceRow
+from babelrank.components.ingest.spans import has_spans
 from babelrank.components.ingest.summary import Summary
 from babelrank.components.ranking import tfma_metrics
 from babelrank.pipelines.config import RankingConfig
@@ -107,7 +108,7 @@ def summarize(
         verdict=() if verdict is None else verdict.findings,
         rows=rows,
         splits=splits,
-        spans=_spans(artifacts),
+        spans=_spans(artifacts) if has_spans(config.data.path) else (),
         versions=versions(),
         optimum=optimum,
         config_yaml=yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True),

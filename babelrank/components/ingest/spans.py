@@ -110,7 +110,7 @@ def fingerprint_of(path: str) -> str:
     """
     found = _match(path)
     if not found:
-        raise InputError(f"{path}: no such file.")
+        raise InputError(f"{path}: no such file (named in data.joins).")
     return fingerprint(found)
 
 

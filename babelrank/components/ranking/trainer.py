@@ -11,12 +11,16 @@ from typing import Any
 import tensorflow_transform as tft
 
 from babelrank.components.config import from_dict
+from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.ranking import signatures
 from babelrank.components.ranking.config import ModelConfig
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
 from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.loop import fit
+from babelrank.components.training.store import ColumnStore
+
+EVAL_BATCH = 4096
 
 
 def run_fn(fn_args: Any) -> None:
@@ -41,17 +45,21 @@ def run_fn(fn_args: Any) -> None:
     )
     task = RankingTask(config, logging_dir=fn_args.model_run_dir)
     work = Path(custom["work_directory"]) / _fingerprint(fn_args)
+    stores = {
+        name: ColumnStore.build(files, task.columns(), work / name)
+        for name, files in ((TRAIN, fn_args.train_files), (EVAL, fn_args.eval_files))
+    }
+    batch_size = training.batch_size_for(stores[TRAIN].rows)
     train, evaluation = (
         task.batches(
             RankingInputConfig(
-                path=files[0],
-                store=str(work / name),
-                batch_size=training.batch_size,
-                is_training=name == "train",
+                path=str(work / name),
+                batch_size=batch_size if name == TRAIN else max(batch_size, EVAL_BATCH),
+                is_training=name == TRAIN,
                 seed=training.seed,
             )
         )
-        for name, files in (("train", fn_args.train_files), ("eval", fn_args.eval_files))
+        for name in stores
     )
     result = fit(task, training, train, evaluation, work)
     serving = signatures.ServingModel(result.model, transform, columns, features)

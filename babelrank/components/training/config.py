@@ -8,6 +8,9 @@ from typing import Literal
 from babelrank.components.config import option, section
 from babelrank.components.errors import ConfigError
 
+_STEPS_PER_EPOCH = 300
+_BATCH_SIZES = (64, 1024)
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -57,8 +60,14 @@ class EarlyStoppingConfig:
 class TrainingConfig:
     """How long, how fast and in what steps a model is trained."""
 
-    batch_size: int = option(1024, "Examples in a batch, over all devices.")
-    epochs: int = option(5, "Passes over the train split, unless `steps` is set.")
+    batch_size: int | None = option(
+        None,
+        "Examples in a batch, over all devices; null: 64 to 1024, so that an epoch has some "
+        "300 steps.",
+    )
+    epochs: int = option(
+        10, "Passes over the train split at the most, unless `steps` is set; see early_stopping."
+    )
     steps: int | None = option(None, "Number of steps, in place of `epochs`.")
     optimizer: OptimizerConfig = section(OptimizerConfig, "Optimizer of the dense variables.")
     embedding_optimizer: EmbeddingOptimizerConfig = section(
@@ -75,3 +84,13 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: got {value}; takes 1 or more.")
+
+    def batch_size_for(self, rows: int) -> int:
+        """Examples in a batch of a train split of `rows` examples.
+
+        Small data need small batches: with too few steps an embedding hardly leaves its start.
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        wanted = max(1, rows // _STEPS_PER_EPOCH)
+        return min(max(1 << (wanted.bit_length() - 1), _BATCH_SIZES[0]), _BATCH_SIZES[1])

@@ -48,3 +48,11 @@ def test_embeddings_have_an_optimizer_of_their_own():
 def test_errors(change: dict[str, Any], message: str):
     with pytest.raises(ConfigError, match=message):
         from_dict(TrainingConfig, change, "training")
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch"), [(1, 64), (21_265, 64), (80_000, 256), (179_100, 512), (10_000_000, 1024)]
+)
+def test_the_batch_size_follows_from_the_rows(rows: int, batch: int):
+    assert TrainingConfig().batch_size_for(rows) == batch
+    assert TrainingConfig(batch_size=7).batch_size_for(rows) == 7
