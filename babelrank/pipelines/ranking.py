@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.proto import transform_pb2
+from tfx.types import BaseChannel as Channel
 
 import babelrank
 from babelrank.components.config import to_dict
@@ -45,61 +46,11 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    transform = tfx.components.Transform(
-        examples=examples,
-        schema=schema.outputs["schema"],
-        preprocessing_fn=dotted(preprocessing.preprocessing_fn),
-        custom_config=columns.to_custom_config(),
-        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=[TRAIN, EVAL]),
-        disable_statistics=True,
-    )
-    train = tfx.components.Trainer(
-        run_fn=dotted(trainer.run_fn),
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
-        custom_config={
-            **columns.to_custom_config(),
-            "model": to_dict(config.model),
-            "training": to_dict(config.training),
-            "work_directory": str(layout.training),
-            "babelrank": babelrank.__version__,
-        },
-    )
-    baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("Baseline")
-    evaluator = Evaluator(
-        examples=examples,
-        model=train.outputs["model"],
-        baseline_model=baseline.outputs["model"],
-        split=config.splits.gate,
-        eval_config=eval_config(
-            config.evaluation,
-            tfma.MetricConfig(
-                class_name="RankingMetrics",
-                module=tfma_metrics.__name__,
-                config=json.dumps({"objective": config.data.objective}),
-            ),
-            records.LABEL,
-            signatures.SCORE,
-            records.WEIGHT if config.data.weight else None,
-        ),
-        gate=config.evaluation,
-    )
-    pusher = Pusher(
-        model=train.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=config.push.directory or str(layout.serving)
-            )
-        ),
-    )
+    transform = _transform(columns, examples, schema.outputs["schema"])
+    train = _trainer(config, layout, columns, transform, schema.outputs["schema"])
+    baseline = _baseline()
+    evaluator = _evaluator(config, examples, train, baseline)
+    pusher = _pusher(config, layout, train, evaluator)
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(layout.artifacts),
@@ -119,4 +70,84 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
             evaluator,
             pusher,
         ],
+    )
+
+
+def _transform(columns: Columns, examples: Channel, schema: Channel) -> tfx.components.Transform:
+    """Analyzes train; transforms what training reads (the gate reads raw examples)."""
+    return tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn=dotted(preprocessing.preprocessing_fn),
+        custom_config=columns.to_custom_config(),
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=[TRAIN, EVAL]),
+        disable_statistics=True,
+    )
+
+
+def _trainer(
+    config: RankingConfig,
+    layout: Layout,
+    columns: Columns,
+    transform: tfx.components.Transform,
+    schema: Channel,
+) -> tfx.components.Trainer:
+    return tfx.components.Trainer(
+        run_fn=dotted(trainer.run_fn),
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+        custom_config={
+            **columns.to_custom_config(),
+            "model": to_dict(config.model),
+            "training": to_dict(config.training),
+            "work_directory": str(layout.training),
+            "babelrank": babelrank.__version__,  # a new version does not hit an old cache
+        },
+    )
+
+
+def _baseline() -> tfx.dsl.Resolver:
+    """The last blessed model, or nothing on the first run."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+
+
+def _evaluator(
+    config: RankingConfig,
+    examples: Channel,
+    train: tfx.components.Trainer,
+    baseline: tfx.dsl.Resolver,
+) -> Evaluator:
+    metric = tfma.MetricConfig(
+        class_name="RankingMetrics",
+        module=tfma_metrics.__name__,
+        config=json.dumps({"objective": config.data.objective}),
+    )
+    weight = records.WEIGHT if config.data.weight else None
+    return Evaluator(
+        examples=examples,
+        model=train.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        split=config.splits.gate,
+        eval_config=eval_config(config.evaluation, metric, records.LABEL, signatures.SCORE, weight),
+        gate=config.evaluation,
+    )
+
+
+def _pusher(
+    config: RankingConfig, layout: Layout, train: tfx.components.Trainer, evaluator: Evaluator
+) -> Pusher:
+    directory = config.push.directory or str(layout.serving)
+    return Pusher(
+        model=train.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=directory)
+        ),
     )
