@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -183,6 +184,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", FutureWarning)
+    logging.disable(logging.WARNING)  # what libraries say on import is not about health
     from babelrank.pipelines.doctor import examine
 
     lines, healthy = examine()
