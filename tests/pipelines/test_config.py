@@ -123,16 +123,30 @@ def test_missing_sections():
         from_dict(RankingConfig, {"data": MINIMAL["data"]})
 
 
-def test_what_is_allowed():
-    config(evaluation={"slices": ["user", "user*genres"]}, data={"multivalent": {"genres": "|"}})
-    config(model={"bottom_stack": [64, 8], "embedding_dim": 8})
-    config(model={"bottom_stack": [64, 8], "interaction": "cross"})
-    config(model={"bottom_stack": [64, 8]}, data={"dense": []})
-    config(
-        model={"interaction": "cross", "embedding_dims": {"price": 4}},
-        transform={"dense": "bucketize"},
-    )
-    config(data={"timestamp": "ts"}, splits={"by": "time"}, transform={"time_features": ["hour"]})
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {
+            "evaluation": {"slices": ["user", "user*genres"]},
+            "data": {"multivalent": {"genres": "|"}},
+        },
+        {"model": {"bottom_stack": [64, 8], "embedding_dim": 8}},
+        {"model": {"bottom_stack": [64, 8], "interaction": "cross"}},
+        {"model": {"bottom_stack": [64, 8]}, "data": {"dense": []}},
+        {
+            "model": {"interaction": "cross", "embedding_dims": {"price": 4}},
+            "transform": {"dense": "bucketize"},
+        },
+        {
+            "data": {"timestamp": "ts"},
+            "splits": {"by": "time"},
+            "transform": {"time_features": ["hour"]},
+        },
+    ],
+)
+def test_what_is_allowed(sections: dict[str, Any]):
+    built = config(**sections)
+    assert from_dict(RankingConfig, to_dict(built)) == built
 
 
 def test_the_gate_s_split():

@@ -15,7 +15,6 @@ from apache_beam.io.filesystems import FileSystems
 
 from babelrank.components.errors import InputError
 
-COMPRESSIONS = (".gz", ".xz", ".zst")
 _READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 

@@ -13,10 +13,6 @@ from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.rules import parse_rule
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "tfrecord")
-TIME_FEATURES = ("hour", "weekday")
-PRESETS = ("tiny", "small", "base", "big")
-
 
 @dataclass(frozen=True, kw_only=True)
 class LabelConfig:

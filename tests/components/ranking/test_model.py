@@ -160,7 +160,9 @@ np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 def test_loss_and_training_do_not_depend_on_the_replicas():
     # In a process of its own: logical devices must be made before TensorFlow starts.
-    subprocess.run([sys.executable, "-c", ON_TWO_REPLICAS], check=True, timeout=300)
+    # Its own assertions decide its exit code.
+    result = subprocess.run([sys.executable, "-c", ON_TWO_REPLICAS], timeout=300)
+    assert result.returncode == 0
 
 
 def test_weights_weigh_the_examples():
