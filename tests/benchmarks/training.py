@@ -27,11 +27,10 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
-from babelrank.components.ranking.config import ModelConfig
+from babelrank.components.ranking.config import ModelConfig, RankingTrainingConfig
 from babelrank.components.ranking.features import DENSE, LABEL, Features, SparseFeature
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
 from babelrank.components.training import optimizers
-from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.loop import fit
 from babelrank.components.training.progress import Lines
 
@@ -111,7 +110,7 @@ def _ours(root: Path, batch_size: int, stacks: str, directory: Path) -> _Epoch:
     seconds = time.perf_counter() - began
     (first, cpu_first), (last, cpu_last) = meter.seen[0], meter.seen[-1]
     cpu = (cpu_last - cpu_first) / ((last - first) * batch_size)
-    return _Epoch(result.examples_per_second, cpu, seconds)
+    return _Epoch(result.speed, cpu, seconds)
 
 
 class _Meter(Lines):
@@ -121,7 +120,7 @@ class _Meter(Lines):
         super().__init__(io.StringIO())
         self.seen: list[tuple[int, float]] = []
 
-    def update(self, step: int, total: int, loss: float, examples_per_second: float) -> None:
+    def update(self, step: int, total: int, loss: float, speed: float) -> None:
         self.seen.append((step, time.process_time()))
 
 
@@ -131,7 +130,7 @@ def _task(batch_size: int, stacks: str) -> RankingTask:
         RankingTaskConfig(
             features=Features(tuple(SparseFeature(name, IDS) for name in NAMES), DENSE_WIDTH),
             model=ModelConfig(embedding_dim=DIM, bottom_stack=bottom, top_stack=top),
-            training=TrainingConfig(batch_size=batch_size, epochs=1, tensorboard=False),
+            training=RankingTrainingConfig(batch_size=batch_size, epochs=1, tensorboard=False),
         )
     )
 
@@ -177,7 +176,7 @@ def _peer(root: Path, batch_size: int, stacks: str, examples: int) -> _Epoch:
         bottom_stack=mlp(list(bottom), final_activation="relu"),
         top_stack=mlp([*top, 1], final_activation="sigmoid"),
     )
-    config = TrainingConfig()
+    config = RankingTrainingConfig()
     model.compile(
         tfrs.experimental.optimizers.CompositeOptimizer(
             [

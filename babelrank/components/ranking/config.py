@@ -1,4 +1,4 @@
-"""Configuration of the ranking task: its data, its features and its model.
+"""Configuration of the ranking task: its data, its features, its model and its training.
 
 Imports neither TensorFlow nor Beam, so that the command line answers at once.
 """
@@ -12,6 +12,10 @@ from typing import Any, Literal
 from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.rules import parse_rule
+from babelrank.components.training.config import OptimizerConfig, TrainingConfig
+
+_STEPS_PER_EPOCH = 300
+_BATCH_SIZES = (64, 1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,3 +276,41 @@ _SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "base": (16, (256, 64), (512, 256)),
     "big": (64, (512, 256), (1024, 512, 256)),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingOptimizerConfig(OptimizerConfig):
+    """Optimizer of the embedding tables."""
+
+    name: Literal["sgd", "adagrad", "adam", "adamw", "rmsprop"] = option("adagrad", "Optimizer.")
+    learning_rate: float = option(0.05, "Peak learning rate.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingTrainingConfig(TrainingConfig):
+    """How long, how fast and in what steps a ranking model is trained."""
+
+    optimizer: OptimizerConfig = section(OptimizerConfig, "Optimizer of the dense variables.")
+    embedding_optimizer: EmbeddingOptimizerConfig = section(
+        EmbeddingOptimizerConfig, "Optimizer of the embedding tables."
+    )
+    batch_size: int | None = option(
+        None,
+        "Examples in a batch, over all devices; null: 64 to 1024, so that an epoch has some "
+        "300 steps.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"batch_size: got {self.batch_size}; takes 1 or more.")
+
+    def batch_size_for(self, rows: int) -> int:
+        """Examples in a batch of a train split of `rows` examples.
+
+        Small data need small batches: with too few steps an embedding hardly leaves its start.
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        wanted = max(1, rows // _STEPS_PER_EPOCH)
+        return min(max(1 << (wanted.bit_length() - 1), _BATCH_SIZES[0]), _BATCH_SIZES[1])

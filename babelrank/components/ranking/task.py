@@ -16,10 +16,9 @@ import tensorflow as tf
 from babelrank.components.errors import ConfigError
 from babelrank.components.ranking import metrics as ranking_metrics
 from babelrank.components.ranking import model as ranking_model
-from babelrank.components.ranking.config import ModelConfig
+from babelrank.components.ranking.config import ModelConfig, RankingTrainingConfig
 from babelrank.components.ranking.features import DENSE, LABEL, SPARSE, WEIGHT, Features
 from babelrank.components.training import optimizers
-from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.inputs import Batches, Column, ColumnStore
 from babelrank.components.training.task import Task
 
@@ -40,7 +39,7 @@ class RankingTaskConfig:
     features: Features
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: str = "click"
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    training: RankingTrainingConfig = field(default_factory=RankingTrainingConfig)
     weighted: bool = False
     init_checkpoint: str | None = None
 
@@ -127,11 +126,12 @@ class RankingTask(Task):
         """One optimizer for the embeddings and one for the rest.
 
         Args:
-            optimizer_config: The training configuration, with `steps` if a rate decays.
+            optimizer_config: The training configuration, with `steps` if a rate decays. What
+                names one optimizer only makes one for all variables.
             runtime_config: See `Task`.
             dp_config: Must be None.
         """
-        if not isinstance(optimizer_config, TrainingConfig) or dp_config is not None:
+        if not isinstance(optimizer_config, RankingTrainingConfig) or dp_config is not None:
             return super().create_optimizer(optimizer_config, runtime_config, dp_config)
         steps = optimizer_config.steps
         both = RankingOptimizer(

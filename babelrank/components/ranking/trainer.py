@@ -13,10 +13,9 @@ import tensorflow_transform as tft
 from babelrank.components.config import from_dict
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.ranking import signatures
-from babelrank.components.ranking.config import ModelConfig
+from babelrank.components.ranking.config import ModelConfig, RankingTrainingConfig
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
-from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.loop import fit
 from babelrank.components.training.store import ColumnStore
 
@@ -33,7 +32,7 @@ def run_fn(fn_args: Any) -> None:
     """
     custom = fn_args.custom_config
     columns = Columns.from_custom_config(custom)
-    training = from_dict(TrainingConfig, custom["training"], "training")
+    training = from_dict(RankingTrainingConfig, custom["training"], "training")
     transform = tft.TFTransformOutput(fn_args.transform_output)
     features = model_features(columns, transform.vocabulary_size_by_name)
     config = RankingTaskConfig(

@@ -24,8 +24,7 @@ class Position:
 
     Attributes:
         seed: Seed of the order of the data.
-        batch_size: Examples in a batch.
-        rows: Examples in the training data.
+        data: What else the batches follow from; see `inputs.BatchSource.identity`.
         step: Steps taken.
         epoch: Epoch of the next batch.
         batch: Index of the next batch in its epoch.
@@ -41,8 +40,7 @@ class Position:
     """
 
     seed: int
-    batch_size: int
-    rows: int
+    data: dict[str, int | None]
     step: int = 0
     epoch: int = 0
     batch: int = 0
@@ -69,8 +67,15 @@ class _SavedPosition(tf.train.experimental.PythonState):  # type: ignore[misc]
         return json.dumps(asdict(self.position))
 
     def deserialize(self, string_value: Any) -> None:
-        """Replaces the position by one that `serialize` wrote."""
-        self.position = Position(**json.loads(string_value))
+        """Replaces the position by one that `serialize` wrote.
+
+        Raises:
+            ValueError: Another version of BabelRank wrote it.
+        """
+        try:
+            self.position = Position(**json.loads(string_value))
+        except TypeError as error:
+            raise ValueError(f"it is of another version of BabelRank ({error}).") from error
 
 
 class Checkpoints:
@@ -139,8 +144,9 @@ class Checkpoints:
                 f"{path}: does not fit the model: {str(error)[:500]} Delete the directory to start "
                 f"anew, or take back the changes of the configuration."
             ) from error
-        for name in ("seed", "batch_size", "rows"):
-            was, now = getattr(self.position, name), getattr(wanted, name)
+        before = {"seed": self.position.seed, **self.position.data}
+        for name, now in {"seed": wanted.seed, **wanted.data}.items():
+            was = before.get(name)
             if was != now:
                 raise ConfigError(
                     f"{path}: {name} was {was} and now is {now}, so training cannot go on from it. "

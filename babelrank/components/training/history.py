@@ -33,16 +33,17 @@ class History:
         position: Position,
         batches_per_epoch: int,
         metrics: Mapping[str, Any],
-        examples_per_second: float,
+        speed: Mapping[str, float],
     ) -> None:
-        """Adds a record with the mean loss since the last one."""
+        """Adds a record with the mean loss since the last one; the speed, by its unit, is only
+        summarised, since it is no part of what a resumed training repeats.
+        """
         mean = position.loss_sum / max(1, position.loss_count)
         scalars: dict[str, float | None] = {"loss": mean}
         scalars.update({name: finite(value) for name, value in metrics.items()})
         epoch = position.step / batches_per_epoch
         position.history.append({"step": position.step, "epoch": epoch, **scalars})
         position.loss_sum, position.loss_count = 0.0, 0
-        speed = {"examples_per_second": examples_per_second}
         self._summarize("train", position.step, {**scalars, **speed})
 
     def judged(self, position: Position, metrics: Mapping[str, float | None]) -> None:

@@ -6,8 +6,10 @@ saved iterator: any batch can be fetched at random.
 
 from __future__ import annotations
 
+import abc
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -15,14 +17,134 @@ import tensorflow as tf
 from babelrank.components.errors import InputError
 from babelrank.components.training.store import PAD, Array, Column, ColumnStore
 
-__all__ = ["PAD", "Batches", "Column", "ColumnStore"]
+__all__ = ["PAD", "BatchSource", "Batches", "Column", "ColumnStore"]
 
 
-class Batches:
-    """Batches of a store, each found by its epoch and its index in the epoch.
+class BatchSource(abc.ABC):
+    """What the loop reads: a fixed number of batches an epoch, in an order of its own each time.
+
+    Args:
+        store: The data.
+        seed: Seed of the order.
+        shuffle: False: every epoch has the same order.
+        to_inputs: Turns the dict of columns (tensors) into what the model takes.
+
+    Attributes:
+        unit: What speed is counted in, and what batches weigh by in the mean loss.
+        varied: Whether nearly every batch has a shape of its own.
+    """
+
+    unit = "examples"
+    varied = False
+
+    def __init__(
+        self,
+        store: ColumnStore,
+        seed: int = 0,
+        shuffle: bool = True,
+        to_inputs: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+    ) -> None:
+        self.store, self.seed, self.shuffle = store, seed, shuffle
+        self._to_inputs = to_inputs
+        self._shard = (1, 0)
+
+    @property
+    @abc.abstractmethod
+    def rows(self) -> int:
+        """Examples in an epoch."""
+
+    @property
+    @abc.abstractmethod
+    def identity(self) -> dict[str, int | None]:
+        """What must not change between a checkpoint and the training that goes on from it."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    @abc.abstractmethod
+    def examples_in(self, index: int, epoch: int = 0) -> int:
+        """Examples in a batch."""
+
+    def amount_in(self, index: int, epoch: int = 0) -> int:
+        """What a batch holds, in `unit`."""
+        return self.examples_in(index, epoch)
+
+    @abc.abstractmethod
+    def get(self, epoch: int, index: int) -> dict[str, Array]:
+        """The columns of batch `index` of epoch `epoch`, both counted from 0."""
+
+    def shard(self, num: int, index: int) -> Self:
+        """These batches for one of several input pipelines.
+
+        Args:
+            num: Number of pipelines.
+            index: Number of this one, from 0: its `dataset` has every `num`-th batch from there on.
+
+        Returns:
+            A copy; all but its `dataset` is as before.
+        """
+        if not 0 <= index < num:
+            raise ValueError(f"index: got {index}; takes 0 to {num - 1}, one of {num} pipelines.")
+        part = copy.copy(self)
+        part._shard = (num, index)
+        return part
+
+    def dataset(self, epoch: int = 0, start: int = 0, epochs: int | None = 1) -> tf.data.Dataset:
+        """A dataset of batches, fetched ahead in the background.
+
+        Args:
+            epoch: First epoch.
+            start: First batch in that epoch.
+            epochs: Number of epochs to run through, the first included; None: without end.
+
+        Returns:
+            Dicts of tensors [B], [B, W], or what `to_inputs` makes of them.
+        """
+        num, index = self._shard
+        first = epoch * len(self) + start + index
+        stop = np.iinfo(np.int64).max if epochs is None else (epoch + epochs) * len(self)
+        types = [tf.dtypes.as_dtype(column.dtype) for column in self._columns()]
+        positions = tf.data.Dataset.range(first, stop, num)
+        dataset = positions.map(
+            lambda position: self._named(tf.numpy_function(self._fetch, [position], types)),
+            num_parallel_calls=1,
+            deterministic=True,
+        )
+        return dataset.prefetch(4)
+
+    def _fetch(self, position: np.int64) -> list[Array]:
+        epoch, index = divmod(int(position), len(self))
+        return list(self.get(epoch, index).values())
+
+    def _named(self, tensors: Sequence[tf.Tensor]) -> Any:
+        named = {}
+        for column, tensor in zip(self._columns(), tensors, strict=True):
+            tensor.set_shape(self._shape(column))
+            named[column.name] = tensor
+        return self._to_inputs(named) if self._to_inputs else named
+
+    def _columns(self) -> tuple[Column, ...]:
+        """The columns of a batch, in the order in which `get` has them."""
+        return self.store.columns
+
+    def _shape(self, column: Column) -> list[int | None]:
+        """The static shape of a column in a batch."""
+        if column.width is None:
+            return [None, self.store.longest[column.name]]
+        return [None, column.width] if column.width else [None]
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index}: an epoch has {len(self)} batches.")
+
+
+class Batches(BatchSource):
+    """Batches of a fixed number of examples.
 
     Epoch e visits the rows in the order of a permutation drawn from (seed, e); batch i takes
-    the rows from `i * batch_size` on, in the order of the file within the batch.
+    the rows from `i * batch_size` on, in the order of the file within the batch. All dimensions
+    but the first are static.
 
     Args:
         store: The data.
@@ -45,6 +167,7 @@ class Batches:
         drop_remainder: bool = False,
         to_inputs: Callable[[dict[str, tf.Tensor]], Any] | None = None,
     ) -> None:
+        super().__init__(store, seed, shuffle, to_inputs)
         if batch_size < 1:
             raise ValueError(f"batch_size: got {batch_size}; takes 1 or more.")
         if drop_remainder and store.rows < batch_size:
@@ -52,9 +175,7 @@ class Batches:
                 f"{store.directory}: {store.rows} examples are less than one batch of "
                 f"{batch_size}; lower the batch size or keep the remainder."
             )
-        self.store, self.batch_size, self.seed = store, batch_size, seed
-        self.shuffle, self.drop_remainder = shuffle, drop_remainder
-        self._to_inputs = to_inputs
+        self.batch_size, self.drop_remainder = batch_size, drop_remainder
         self._order: tuple[int, Array] | None = None
 
     @property
@@ -62,19 +183,22 @@ class Batches:
         """Examples in an epoch."""
         return len(self) * self.batch_size if self.drop_remainder else self.store.rows
 
+    @property
+    def identity(self) -> dict[str, int | None]:
+        """See `BatchSource`."""
+        return {"batch_size": self.batch_size, "rows": self.rows}
+
     def __len__(self) -> int:
-        """Batches in an epoch."""
         whole, rest = divmod(self.store.rows, self.batch_size)
         return whole + (1 if rest and not self.drop_remainder else 0)
 
-    def examples_in(self, index: int) -> int:
-        """Examples in batch `index` of an epoch."""
+    def examples_in(self, index: int, epoch: int = 0) -> int:
+        """Examples in a batch, in every epoch the same."""
         return min(self.batch_size, self.store.rows - index * self.batch_size)
 
     def get(self, epoch: int, index: int) -> dict[str, Array]:
         """The columns of batch `index` of epoch `epoch`, both counted from 0."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index}: an epoch has {len(self)} batches.")
+        self._check(index)
         first = index * self.batch_size
         last = first + self.examples_in(index)
         if not self.shuffle:
@@ -82,50 +206,20 @@ class Batches:
         # Rows of one batch in file order: fewer page faults when the file exceeds the memory.
         return self.store.take(np.sort(self._permutation(epoch)[first:last]))
 
-    def dataset(self, epoch: int = 0, start: int = 0, epochs: int | None = 1) -> tf.data.Dataset:
-        """A dataset of batches, fetched ahead in the background.
-
-        Args:
-            epoch: First epoch.
-            start: First batch in that epoch.
-            epochs: Number of epochs to run through, the first included; None: without end.
-
-        Returns:
-            Dicts of tensors [B], [B, W], or what `to_inputs` makes of them. All dimensions
-            but B are static.
-        """
-        first = epoch * len(self) + start
-        stop = np.iinfo(np.int64).max if epochs is None else (epoch + epochs) * len(self)
-        types = [tf.dtypes.as_dtype(column.dtype) for column in self.store.columns]
-        positions = tf.data.Dataset.range(first, stop)
-        dataset = positions.map(
-            lambda position: self._named(tf.numpy_function(self._fetch, [position], types)),
-            num_parallel_calls=1,
-            deterministic=True,
-        )
-        return dataset.prefetch(4)
-
-    def _fetch(self, position: np.int64) -> list[Array]:
-        epoch, index = divmod(int(position), len(self))
-        return list(self.get(epoch, index).values())
-
-    def _named(self, tensors: Sequence[tf.Tensor]) -> Any:
-        named = {}
+    def _shape(self, column: Column) -> list[int | None]:
         rows = self.batch_size if self.drop_remainder else None
-        for column, tensor in zip(self.store.columns, tensors, strict=True):
-            width = self.store.longest[column.name] if column.width is None else column.width
-            ragged = column.width is None
-            tensor.set_shape([rows, width] if ragged or width else [rows])
-            named[column.name] = tensor
-        return self._to_inputs(named) if self._to_inputs else named
+        return [rows, *super()._shape(column)[1:]]
 
     def _permutation(self, epoch: int) -> Array:
         # One assignment, so that a second thread sees an epoch and its order together.
         order = self._order
         if order is None or order[0] != epoch:
-            drawn = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-            dtype = np.uint32 if self.store.rows < 2**32 else np.int64
-            rows = np.arange(self.store.rows, dtype=dtype)
-            drawn.shuffle(rows)
+            rows = row_numbers(self.store.rows)
+            np.random.Generator(np.random.PCG64([self.seed, epoch])).shuffle(rows)
             order = self._order = (epoch, rows)
         return order[1]
+
+
+def row_numbers(rows: int) -> Array:
+    """0, 1, ... as small integers [rows]."""
+    return np.arange(rows, dtype=np.uint32 if rows < 2**32 else np.int64)

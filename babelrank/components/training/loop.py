@@ -20,12 +20,13 @@ from typing import Any
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError, DivergedError
+from babelrank.components.training import optimizers
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.checkpoints import Checkpoints, Position
 from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.history import History, finite
-from babelrank.components.training.inputs import Batches
+from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.progress import Progress
 from babelrank.components.training.task import Task
 
@@ -45,7 +46,9 @@ class FitResult:
             (a float, in passes over the data), `loss` (mean since the last record), the training
             metrics, and after an evaluation `eval`: a dict of metrics.
         steps: Steps taken, those before a resume included.
-        examples_per_second: Speed of this run's training steps, without evaluations; 0 if none.
+        speed: Examples or tokens (see `unit`) a second in this run's training steps, without
+            evaluations; 0 if there were none.
+        unit: "examples" or "tokens", as the training batches count.
         resumed_from: Step of the checkpoint that this run began with, or None.
         stopped_early: Why training ended before the last step, or None.
         best_step: Step of the best evaluation, or None.
@@ -55,7 +58,8 @@ class FitResult:
     model: tf.keras.Model
     history: list[dict[str, Any]]
     steps: int
-    examples_per_second: float
+    speed: float
+    unit: str
     resumed_from: int | None
     stopped_early: str | None
     best_step: int | None
@@ -65,8 +69,8 @@ class FitResult:
 def fit(
     task: Task,
     config: TrainingConfig,
-    train: Batches,
-    evaluation: Batches | None,
+    train: BatchSource,
+    evaluation: BatchSource | None,
     directory: str | os.PathLike[str],
     strategy: tf.distribute.Strategy | None = None,
     progress: Progress | None = None,
@@ -78,7 +82,7 @@ def fit(
 
     Args:
         task: What to train. Its `best_metric` picks the best checkpoint and stops early.
-        config: How long and in what steps. Its `batch_size` is that of `train` already.
+        config: How long and in what steps. What it says about batches, `train` has done already.
         train: Training batches.
         evaluation: Eval batches, or None for no evaluation; then the last weights are kept.
         directory: Gets `checkpoints`, `best`, `tensorboard` and `history.json`.
@@ -99,8 +103,8 @@ class _Loop:
         self,
         task: Task,
         config: TrainingConfig,
-        train: Batches,
-        evaluation: Batches | None,
+        train: BatchSource,
+        evaluation: BatchSource | None,
         directory: Path,
         strategy: tf.distribute.Strategy | None,
         progress: Progress,
@@ -116,7 +120,7 @@ class _Loop:
         self._build()
         self.pending: list[tf.Tensor] = []  # losses that are still on the device
         self.recent = math.nan
-        self.seconds, self.steps_here = 0.0, 0
+        self.seconds, self.amount, self.steps_here = 0.0, 0, 0
         self.history = History(directory, config.tensorboard)
 
     def _build(self) -> None:
@@ -126,17 +130,16 @@ class _Loop:
             self.optimizer = self.task.create_optimizer(
                 dataclasses.replace(self.config, steps=self.total)
             )
+            if self.model.built:
+                optimizers.create_slots(self.optimizer, self.model.trainable_variables)
             self.metrics = self.task.build_metrics(training=True)
             self.eval_metrics = self.task.build_metrics(training=False)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        position = Position(
-            seed=self.config.seed, batch_size=self.train.batch_size, rows=self.train.rows
-        )
+        position = Position(seed=self.config.seed, data=self.train.identity)
         self.checkpoints = Checkpoints(
             self.directory, self.model, self.optimizer, self.step, position, self.metrics
         )
-        self._train = tf.function(self._train_on_replicas, autograph=False)
-        self._validate = tf.function(self._validate_on_replicas, autograph=False)
+        self.compiled: dict[str, Any] = {}
 
     @property
     def position(self) -> Position:
@@ -149,7 +152,7 @@ class _Loop:
         with contextlib.ExitStack() as stack:
             stack.callback(self.progress.close)
             stack.enter_context(contextlib.closing(self.history))
-            self.progress.start(self.position.step, self.total)
+            self.progress.start(self.position.step, self.total, self.train.unit)
             if resumed_from is not None:
                 self.progress.note(f"training: resumed at step {resumed_from}")
             try:
@@ -184,12 +187,13 @@ class _Loop:
                 self._report()
 
     def _take_step(self, batches: Iterator[Any]) -> None:
-        began = time.perf_counter()
-        self.pending.append(self._train(next(batches)))
-        self._move_to(self.position.step + 1)
+        position, began = self.position, time.perf_counter()
+        self.pending.append(self.compiled["train"](next(batches)))
         if self.steps_here:  # the first step also traces and compiles
             self.seconds += time.perf_counter() - began
+            self.amount += self.train.amount_in(position.batch, position.epoch)
         self.steps_here += 1
+        self._move_to(position.step + 1)
 
     def _train_on_replicas(self, batch: Any) -> tf.Tensor:
         def replica_step(inputs: Any) -> Any:
@@ -209,7 +213,16 @@ class _Loop:
     def _batches(self, step: int) -> Iterator[Any]:
         epoch, index = divmod(step, len(self.train))
         dataset = self.train.dataset(epoch, index, epochs=None)
-        return iter(self.strategy.experimental_distribute_dataset(dataset))
+        return iter(self._distributed("train", self.train, dataset, self._train_on_replicas))
+
+    def _distributed(self, name: str, source: BatchSource, dataset: Any, step: Any) -> Any:
+        """The dataset over the replicas; `compiled[name]` gets the function that takes a batch."""
+        distributed = self.strategy.experimental_distribute_dataset(dataset)
+        if name not in self.compiled:
+            # A trace for each shape is faster than one for all, unless there are many shapes.
+            signature = [distributed.element_spec] if source.varied else None
+            self.compiled[name] = tf.function(step, input_signature=signature, autograph=False)
+        return distributed
 
     def _move_to(self, step: int) -> None:
         self.position.step = step
@@ -250,8 +263,8 @@ class _Loop:
                 step = self.position.step - len(losses) + i + 1
                 raise DivergedError(
                     f"step {step}: the loss is {loss}. Lower the learning rate, set clip_norm, or "
-                    f"look for extreme values in the dense features; the last good checkpoint is "
-                    f"in {self.directory / 'checkpoints'}."
+                    f"look for extreme values in the data; the last good checkpoint is in "
+                    f"{self.directory / 'checkpoints'}."
                 )
         self.position.loss_sum += math.fsum(losses)
         self.position.loss_count += len(losses)
@@ -263,19 +276,17 @@ class _Loop:
         self.progress.update(self.position.step, self.total, self.recent, self._speed())
 
     def _speed(self) -> float:
-        counted = self.steps_here - 1
-        if counted < 1 or not self.seconds:
-            return 0.0
-        return counted * self.train.rows / len(self.train) / self.seconds
+        return self.amount / self.seconds if self.seconds else 0.0
 
     def _record(self) -> None:
         self._fetch()
         streaming = {metric.name: metric.result() for metric in self.metrics}
         for metric in self.metrics:
             metric.reset_state()
-        self.history.record(self.position, len(self.train), streaming, self._speed())
+        speed = {f"{self.train.unit}_per_second": self._speed()}
+        self.history.record(self.position, len(self.train), streaming, speed)
 
-    def _evaluate(self, evaluation: Batches) -> None:
+    def _evaluate(self, evaluation: BatchSource) -> None:
         metrics = self._judge(evaluation)
         position = self.position
         position.evaluated = position.step
@@ -289,16 +300,18 @@ class _Loop:
         best = " (best so far)" if position.best_step == position.step else ""
         self.progress.note(f"eval at step {position.step}: {shown}{best}")
 
-    def _judge(self, evaluation: Batches) -> dict[str, float | None]:
-        """The metrics of the model on the eval batches."""
+    def _judge(self, evaluation: BatchSource) -> dict[str, float | None]:
+        """The metrics of the model on the eval batches; the loss is a mean over their `unit`."""
         for metric in self.eval_metrics:
             metric.reset_state()
         state, losses, weights = None, [], []
-        dataset = self.strategy.experimental_distribute_dataset(evaluation.dataset())
-        for i, batch in enumerate(dataset):
-            logs = self._validate(batch)
+        batches = self._distributed(
+            "eval", evaluation, evaluation.dataset(), self._validate_on_replicas
+        )
+        for i, batch in enumerate(batches):
+            logs = self.compiled["eval"](batch)
             losses.append(self.strategy.reduce("MEAN", logs[self.task.loss], axis=None))
-            weights.append(evaluation.examples_in(i))
+            weights.append(evaluation.amount_in(i))
             outputs = tf.nest.map_structure(self.strategy.experimental_local_results, logs)
             state = self.task.aggregate_logs(state, outputs)
         mean = sum(float(x) * n for x, n in zip(losses, weights, strict=True)) / sum(weights)
@@ -341,7 +354,8 @@ class _Loop:
             model=self.model,
             history=position.history,
             steps=position.step,
-            examples_per_second=self._speed(),
+            speed=self._speed(),
+            unit=self.train.unit,
             resumed_from=resumed_from,
             stopped_early=position.stopped,
             best_step=position.best_step,

@@ -17,6 +17,8 @@ import tensorflow_recommenders as tfrs
 from babelrank.components.errors import ConfigError
 from babelrank.components.training.config import OptimizerConfig
 
+_MOST_WARMUP_STEPS = 1000
+
 Variables = Callable[[], Sequence[tf.Variable]]
 _legacy = tf.keras.optimizers.legacy
 
@@ -145,17 +147,30 @@ def create(config: OptimizerConfig, total_steps: int | None = None) -> Any:
         total_steps: Number of steps of the whole training, for a falling learning rate.
 
     Raises:
-        ConfigError: A name that we do not know, or a falling learning rate without its end.
+        ConfigError: A name that we do not know, or a falling learning rate or a warm-up of a
+            tenth of the steps without their number.
     """
     if config.name not in _CLASSES:
         raise ConfigError(
             f"optimizer.name: got {config.name!r}; takes one of {', '.join(_CLASSES)}."
         )
     rate: Any = config.learning_rate
-    if config.warmup_steps or config.decay != "constant":
-        rate = Schedule(config.learning_rate, config.warmup_steps, config.decay, total_steps)
+    warmup_steps = _warmup_steps(config, total_steps)
+    if warmup_steps or config.decay != "constant":
+        rate = Schedule(config.learning_rate, warmup_steps, config.decay, total_steps)
     clipping = {} if config.clip_norm is None else {"global_clipnorm": config.clip_norm}
     return _CLASSES[config.name](learning_rate=rate, **clipping)
+
+
+def _warmup_steps(config: OptimizerConfig, total_steps: int | None) -> int:
+    if config.warmup_steps is not None:
+        return config.warmup_steps
+    if total_steps is None:
+        raise ConfigError(
+            "warmup_steps: got null without a number of steps; set training.steps, or take a "
+            "number."
+        )
+    return min(total_steps // 10, _MOST_WARMUP_STEPS)
 
 
 def with_loss_scaling(optimizer: Any, runtime_config: Any) -> Any:
@@ -163,6 +178,17 @@ def with_loss_scaling(optimizer: Any, runtime_config: Any) -> Any:
     if getattr(runtime_config, "mixed_precision_dtype", None) == "float16":
         return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def create_slots(optimizer: Any, variables: Sequence[tf.Variable]) -> None:
+    """Makes the state of an optimizer before the first step.
+
+    A step that makes variables is traced twice, which for a large model takes longer than many
+    steps. A `CompositeOptimizer` is left alone: it may not know its variables yet.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(inner, _legacy.Optimizer) and not isinstance(inner, CompositeOptimizer):
+        inner._create_all_weights(variables)
 
 
 class CompositeOptimizer(tfrs.experimental.optimizers.CompositeOptimizer):  # type: ignore[misc]

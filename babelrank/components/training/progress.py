@@ -16,11 +16,11 @@ class Progress(Protocol):
     KeyboardInterrupt) stops the training at that step, after a checkpoint.
     """
 
-    def start(self, step: int, total: int) -> None:
-        """Training begins at `step` of `total`."""
+    def start(self, step: int, total: int, unit: str = "examples") -> None:
+        """Training begins at `step` of `total`; speed is counted in `unit`."""
 
-    def update(self, step: int, total: int, loss: float, examples_per_second: float) -> None:
-        """`step` steps are done; `loss` is the mean since the last call."""
+    def update(self, step: int, total: int, loss: float, speed: float) -> None:
+        """`step` steps are done; `loss` is the mean since the last call, `speed` units a second."""
 
     def note(self, text: str) -> None:
         """One line about an event, such as an evaluation."""
@@ -30,23 +30,23 @@ class Progress(Protocol):
 
 
 class Bar:
-    """A bar with step, loss, examples/s and remaining time, for a terminal."""
+    """A bar with step, loss, speed and remaining time, for a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._bar: Any = None
+        self._unit = "examples"
 
-    def start(self, step: int, total: int) -> None:
+    def start(self, step: int, total: int, unit: str = "examples") -> None:
         """See `Progress`."""
+        self._unit = unit
         self._bar = tqdm(
             total=total, initial=step, file=self._stream, unit="step", dynamic_ncols=True
         )
 
-    def update(self, step: int, total: int, loss: float, examples_per_second: float) -> None:
+    def update(self, step: int, total: int, loss: float, speed: float) -> None:
         """See `Progress`."""
-        self._bar.set_postfix_str(
-            f"loss {loss:.4f}, {examples_per_second:,.0f} examples/s", refresh=False
-        )
+        self._bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} {self._unit}/s", refresh=False)
         self._bar.update(step - self._bar.n)
 
     def note(self, text: str) -> None:
@@ -65,15 +65,15 @@ class Lines:
     def __init__(self, stream: TextIO | None = None, interval: float = 10.0) -> None:
         self._stream, self._interval = stream or sys.stderr, interval
         self._last = self._began = 0.0
-        self._first = 0
+        self._first, self._unit = 0, "examples"
 
-    def start(self, step: int, total: int) -> None:
+    def start(self, step: int, total: int, unit: str = "examples") -> None:
         """See `Progress`."""
         self._began = self._last = time.monotonic()
-        self._first = step
+        self._first, self._unit = step, unit
         self.note(f"training: step {step} of {total}")
 
-    def update(self, step: int, total: int, loss: float, examples_per_second: float) -> None:
+    def update(self, step: int, total: int, loss: float, speed: float) -> None:
         """See `Progress`."""
         now = time.monotonic()
         if now - self._last < self._interval and step < total:
@@ -83,7 +83,7 @@ class Lines:
         left = tqdm.format_interval((now - self._began) / done * (total - step))
         self.note(
             f"training: step {step} of {total}, loss {loss:.4f}, "
-            f"{examples_per_second:,.0f} examples/s, {left} left"
+            f"{speed:,.0f} {self._unit}/s, {left} left"
         )
 
     def note(self, text: str) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,7 +29,7 @@ from babelrank.components.errors import InputError
 Array = npt.NDArray[Any]
 
 PAD = -1
-"""Fills the rows of variable-length columns up to a common width."""
+"""Fills the rows of variable-length columns up to a common width, unless `take` is told else."""
 
 _INDEX = "columns.json"
 _FORMAT = 1
@@ -153,31 +153,41 @@ class ColumnStore:
             return self._blocks[dtype][:, start]
         return self._blocks[dtype][:, start : start + column.width]
 
-    def take(self, rows: Array) -> dict[str, Array]:
+    def lengths(self, name: str) -> Array:
+        """Lengths [N] of the rows of a variable-length column, int32."""
+        return np.diff(self._ragged[name][1]).astype(np.int32)
+
+    def take(
+        self, rows: Array, pad: int = PAD, widths: Mapping[str, int] | None = None
+    ) -> dict[str, Array]:
         """Fetches examples.
 
         Args:
             rows: Row numbers [B].
+            pad: What rows of variable length are filled with.
+            widths: By variable-length column, the width of the result, not less than the longest
+                of these rows; None, or a column that is not named: the longest row of all.
 
         Returns:
-            Contiguous arrays by column: [B], [B, W], or for variable length [B, longest row],
-            padded with `PAD`.
+            Contiguous arrays by column: [B], [B, W], or for variable length [B, width], filled
+            with `pad`.
         """
+        widths = {**self.longest, **(widths or {})}
         blocks = {dtype: block.take(rows, axis=0) for dtype, block in self._blocks.items()}
         taken: dict[str, Array] = {}
         for name, (dtype, start, column) in self._places.items():
             cells = slice(start, start + column.width) if column.width else start
             taken[name] = np.ascontiguousarray(blocks[dtype][:, cells])
         for name in self._ragged:
-            taken[name] = self._take_ragged(name, rows)
+            taken[name] = self._take_ragged(name, rows, pad, widths[name])
         return {column.name: taken[column.name] for column in self.columns}
 
-    def _take_ragged(self, name: str, rows: Array) -> Array:
+    def _take_ragged(self, name: str, rows: Array, pad: int, width: int) -> Array:
         values, splits = self._ragged[name]
         starts, ends = splits[rows], splits[rows + 1]
-        cells = starts[:, None] + np.arange(self.longest[name])
+        cells = starts[:, None] + np.arange(width)
         inside = cells < ends[:, None]
-        padded = np.full(cells.shape, PAD, values.dtype)
+        padded = np.full(cells.shape, pad, values.dtype)
         padded[inside] = values[cells[inside]]
         return padded
 

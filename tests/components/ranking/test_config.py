@@ -12,6 +12,7 @@ from babelrank.components.ranking.config import (
     DataConfig,
     LabelConfig,
     ModelConfig,
+    RankingTrainingConfig,
     TransformConfig,
     VocabularyConfig,
 )
@@ -155,3 +156,33 @@ def test_keys_override_the_preset():
 def test_an_empty_stack_stays_empty():
     model = ModelConfig(interaction="cross", bottom_stack=(), top_stack=()).resolved()
     assert (model.bottom_stack, model.top_stack) == ((), ())
+
+
+def test_embeddings_have_an_optimizer_of_their_own():
+    config = RankingTrainingConfig()
+    assert (config.optimizer.name, config.embedding_optimizer.name) == ("adam", "adagrad")
+    assert from_dict(RankingTrainingConfig, to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, r"^training\.batch_size: got 0; takes 1 or more"),
+        ({"epochs": 0}, r"^training\.epochs: got 0; takes 1 or more"),
+        (
+            {"embedding_optimizer": {"learning_rate": -1}},
+            r"^training\.embedding_optimizer\.learning_rate: got -1\.0; takes more than 0",
+        ),
+    ],
+)
+def test_errors_of_the_training(change: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        from_dict(RankingTrainingConfig, change, "training")
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch"), [(1, 64), (21_265, 64), (80_000, 256), (179_100, 512), (10_000_000, 1024)]
+)
+def test_the_batch_size_follows_from_the_rows(rows: int, batch: int):
+    assert RankingTrainingConfig().batch_size_for(rows) == batch
+    assert RankingTrainingConfig(batch_size=7).batch_size_for(rows) == 7

@@ -6,7 +6,8 @@ import tensorflow as tf
 from sklearn import metrics as sklearn_metrics
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.ranking.config import ModelConfig
+from babelrank.components.ranking.config import EmbeddingOptimizerConfig, ModelConfig
+from babelrank.components.ranking.config import RankingTrainingConfig as Config
 from babelrank.components.ranking.features import Features, SparseFeature
 from babelrank.components.ranking.task import (
     RankingInputConfig,
@@ -14,8 +15,7 @@ from babelrank.components.ranking.task import (
     RankingTask,
     RankingTaskConfig,
 )
-from babelrank.components.training.config import EmbeddingOptimizerConfig, OptimizerConfig
-from babelrank.components.training.config import TrainingConfig as Config
+from babelrank.components.training.config import OptimizerConfig, TrainingConfig
 from babelrank.components.training.loop import fit
 from babelrank.components.training.progress import Lines
 
@@ -138,6 +138,11 @@ def test_each_optimizer_trains_its_part(records, tmp_path):
     for variable, old in zip(model.trainable_variables, before, strict=True):
         changed = np.abs(variable.numpy() - old).max() > 1e-6
         assert changed == (variable.ref() in embeddings)
+
+
+def test_one_optimizer_may_train_all():
+    optimizer = RankingTask.create_optimizer(TrainingConfig(optimizer=OptimizerConfig(name="sgd")))
+    assert type(optimizer) is tf.keras.optimizers.legacy.SGD
 
 
 def test_an_optimizer_without_a_model_says_so():

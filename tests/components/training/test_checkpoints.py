@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
+from babelrank.components.training import checkpoints
 from babelrank.components.training.checkpoints import Checkpoints, Position
 
 
@@ -15,9 +16,9 @@ class Training:
         self.optimizer = tf.keras.optimizers.legacy.Adam(0.5)
         self.step = tf.Variable(0, dtype=tf.int64)
         self.metric = tf.keras.metrics.Mean()
-        position = Position(**{"seed": 1, "batch_size": 2, "rows": 3} | position)
+        seed, data = position.pop("seed", 1), {"batch_size": 2, "rows": 3} | position
         self.checkpoints = Checkpoints(
-            directory, self.model, self.optimizer, self.step, position, [self.metric]
+            directory, self.model, self.optimizer, self.step, Position(seed, data), [self.metric]
         )
 
     def train(self):
@@ -102,6 +103,7 @@ def test_the_best_model_stays(tmp_path):
         ({"seed": 5}, "seed was 1 and now is 5, so training cannot go on"),
         ({"batch_size": 5}, "batch_size was 2 and now is 5"),
         ({"rows": 5}, "rows was 3 and now is 5"),
+        ({"max_length": 9}, "max_length was None and now is 9"),
         ({"units": 2}, "does not fit the model"),
     ],
 )
@@ -113,6 +115,14 @@ def test_a_checkpoint_of_another_training(tmp_path, change, message):
         Training(tmp_path, **change).checkpoints.restore()
 
 
+def test_a_checkpoint_of_another_version(tmp_path, monkeypatch):
+    training = Training(tmp_path)
+    monkeypatch.setattr(checkpoints, "asdict", lambda position: {"seed": 1, "batch": 2})
+    training.checkpoints.save()
+    with pytest.raises(ConfigError, match="it is of another version of BabelRank .*'data'"):
+        Training(tmp_path).checkpoints.restore()
+
+
 def test_json_has_no_nan(tmp_path):
-    position = Position(seed=1, batch_size=2, rows=3, best=None)
+    position = Position(seed=1, data={"batch_size": 2}, best=None)
     assert np.isfinite(position.loss_sum)

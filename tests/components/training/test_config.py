@@ -8,7 +8,7 @@ import pytest
 
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.training.config import TrainingConfig
+from babelrank.components.training.config import OptimizerConfig, TrainingConfig
 
 
 def test_round_trip():
@@ -17,17 +17,12 @@ def test_round_trip():
     )
     assert config.optimizer.learning_rate == 0.01
     assert from_dict(TrainingConfig, to_dict(config)) == config
-
-
-def test_embeddings_have_an_optimizer_of_their_own():
-    config = TrainingConfig()
-    assert (config.optimizer.name, config.embedding_optimizer.name) == ("adam", "adagrad")
+    assert from_dict(OptimizerConfig, {"warmup_steps": None}).warmup_steps is None
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": 0}, r"^training\.batch_size: got 0; takes 1 or more"),
         ({"epochs": 0}, r"^training\.epochs: got 0; takes 1 or more"),
         ({"steps": 0}, r"^training\.steps: got 0; takes 1 or more"),
         ({"steps": "1e3"}, r"^training\.steps: got '1e3' \(str\); takes a whole number"),
@@ -36,10 +31,6 @@ def test_embeddings_have_an_optimizer_of_their_own():
         ({"optimizer": {"learning_rate": 0}}, r"^training\.optimizer\.learning_rate: got 0\.0"),
         ({"optimizer": {"warmup_steps": -1}}, r"^training\.optimizer\.warmup_steps: got -1"),
         ({"optimizer": {"name": "adan"}}, r"^training\.optimizer\.name: .* Did you mean adam"),
-        (
-            {"embedding_optimizer": {"learning_rate": -1}},
-            r"^training\.embedding_optimizer\.learning_rate: got -1\.0; takes more than 0",
-        ),
         ({"early_stopping": {"patience": -1}}, r"^training\.early_stopping\.patience"),
         ({"early_stopping": {"min_delta": -1}}, r"^training\.early_stopping\.patience and min_de"),
         ({"tensorboard": 1}, r"^training\.tensorboard: got 1 \(int\); takes true or false"),
@@ -48,11 +39,3 @@ def test_embeddings_have_an_optimizer_of_their_own():
 def test_errors(change: dict[str, Any], message: str):
     with pytest.raises(ConfigError, match=message):
         from_dict(TrainingConfig, change, "training")
-
-
-@pytest.mark.parametrize(
-    ("rows", "batch"), [(1, 64), (21_265, 64), (80_000, 256), (179_100, 512), (10_000_000, 1024)]
-)
-def test_the_batch_size_follows_from_the_rows(rows: int, batch: int):
-    assert TrainingConfig().batch_size_for(rows) == batch
-    assert TrainingConfig(batch_size=7).batch_size_for(rows) == 7

@@ -68,6 +68,19 @@ def test_a_dataset_goes_on_at_any_position(store):
     assert [batch["id"].numpy().tolist() for batch in endless][:5] == wanted
 
 
+def test_pipelines_share_the_batches(store):
+    batches = Batches(store, 4, seed=3)
+    wanted = ids(batches, 0) + ids(batches, 1)
+    for index in (0, 1):
+        part = batches.shard(2, index)
+        found = [batch["id"].numpy().tolist() for batch in part.dataset(epochs=2)]
+        assert found == wanted[index::2]
+        assert (len(part), part.identity) == (3, batches.identity)
+    assert len(list(batches.dataset())) == 3
+    with pytest.raises(ValueError, match="index: got 2; takes 0 to 1, one of 2 pipelines"):
+        batches.shard(2, 2)
+
+
 def test_all_dimensions_but_the_batch_are_static(store):
     spec = Batches(store, 4).dataset().element_spec
     assert spec["id"] == tf.TensorSpec([None], tf.int64)

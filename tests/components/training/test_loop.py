@@ -62,10 +62,10 @@ class Silent:
     def __init__(self, stop_at=None, every_step=None):
         self.stop_at, self.notes, self.updates, self.closed = stop_at, [], [], False
 
-    def start(self, step, total):
-        self.started = (step, total)
+    def start(self, step, total, unit):
+        self.started, self.unit = (step, total), unit
 
-    def update(self, step, total, loss, examples_per_second):
+    def update(self, step, total, loss, speed):
         self.updates.append((step, loss))
         if isinstance(self.stop_at, int) and step >= self.stop_at:
             raise KeyboardInterrupt
@@ -110,7 +110,7 @@ def each_step(monkeypatch):
 
 
 def config(**changes):
-    return Config(**{"batch_size": BATCH, "epochs": 4, "checkpoint_interval": 5} | changes)
+    return Config(**{"epochs": 4, "checkpoint_interval": 5} | changes)
 
 
 def weights(model):
@@ -131,7 +131,7 @@ def test_a_model_learns(data, tmp_path):
     assert result.history[0]["loss"] > 1
     assert result.history[-1]["loss"] < 0.05
     assert result.history[-1]["eval"]["loss"] < 0.05
-    assert result.examples_per_second > 0
+    assert result.speed > 0
     assert (result.resumed_from, result.stopped_early, result.best_step) == (None, None, 360)
     assert display.started == (0, 360)
     assert display.updates[-1][0] == 360
@@ -186,7 +186,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path, each_step, st
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(data, tmp_path, each_step):
     class Killed(Silent):
-        def update(self, step, total, loss, examples_per_second):
+        def update(self, step, total, loss, speed):
             if step == 9:
                 raise MemoryError
 
@@ -203,7 +203,7 @@ def test_a_finished_training_is_not_repeated(data, tmp_path):
     task = Regression()
     second = fit(task, config(), data(), data(False), tmp_path / "run", progress=Silent())
     assert (second.resumed_from, second.steps, task.seen) == (24, 24, [])
-    assert second.examples_per_second == 0
+    assert second.speed == 0
     assert_equal(first.model, second.model)
 
 

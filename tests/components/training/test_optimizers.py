@@ -12,6 +12,7 @@ from babelrank.components.training.optimizers import (
     CompositeOptimizer,
     Schedule,
     create,
+    create_slots,
     with_loss_scaling,
 )
 
@@ -41,6 +42,18 @@ def test_a_falling_rate_needs_its_end():
 def test_a_warm_up_must_end_first():
     with pytest.raises(ConfigError, match="warmup_steps: got 9; .* less than the 9 steps"):
         create(OptimizerConfig(decay="linear", warmup_steps=9), 9)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 0), (50, 5), (9_999, 999), (100_000, 1000)])
+def test_a_warm_up_of_a_tenth(steps, warmup):
+    config = OptimizerConfig(warmup_steps=None, decay="cosine", learning_rate=0.5)
+    rate = create(config, steps).learning_rate
+    assert (rate.warmup_steps, rate.total_steps) == (warmup, steps)
+
+
+def test_a_warm_up_of_a_tenth_of_what():
+    with pytest.raises(ConfigError, match="warmup_steps: got null without a number of steps"):
+        create(OptimizerConfig(warmup_steps=None))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,26 @@ def pair(cls=CompositeOptimizer):
 def steps(optimizer, a, b, n=3):
     for i in range(n):
         optimizer.apply_gradients([(tf.constant([1.0 + i, -1.0]), a), (tf.constant([2.0]), b)])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_step_that_makes_no_variables_is_traced_once(scaled):
+    variable = tf.Variable([1.0, 2.0])
+    optimizer = create(OptimizerConfig(name="adam"))
+    if scaled:
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    create_slots(optimizer, [variable])
+    traces = []
+
+    @tf.function
+    def step():
+        traces.append(1)
+        optimizer.apply_gradients([(tf.ones([2]), variable)])
+
+    step()
+    step()
+    assert len(traces) == 1
+    assert int(optimizer.iterations) == 2
 
 
 def test_updates_equal_those_of_tfrs():

@@ -13,7 +13,7 @@ def test_lines_are_plain_and_rare(monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     stream = io.StringIO()
     lines = Lines(stream, interval=10.0)
-    lines.start(0, 100)
+    lines.start(0, 100, "tokens")
     for step in (20, 40, 60, 80, 100):
         now[0] += 5.0
         lines.update(step, 100, 0.5, 1234.5)
@@ -21,9 +21,9 @@ def test_lines_are_plain_and_rare(monkeypatch):
     lines.close()
     assert stream.getvalue().splitlines() == [
         "training: step 0 of 100",
-        "training: step 40 of 100, loss 0.5000, 1,234 examples/s, 00:15 left",
-        "training: step 80 of 100, loss 0.5000, 1,234 examples/s, 00:05 left",
-        "training: step 100 of 100, loss 0.5000, 1,234 examples/s, 00:00 left",
+        "training: step 40 of 100, loss 0.5000, 1,234 tokens/s, 00:15 left",
+        "training: step 80 of 100, loss 0.5000, 1,234 tokens/s, 00:05 left",
+        "training: step 100 of 100, loss 0.5000, 1,234 tokens/s, 00:00 left",
         "eval at step 100: auc 0.7",
     ]
 

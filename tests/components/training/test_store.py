@@ -69,6 +69,13 @@ def test_take_gathers_rows_and_pads_ids(files, tmp_path):
     assert all(array.flags.c_contiguous for array in taken.values())
 
 
+def test_take_pads_to_a_width_with_a_value(files, tmp_path):
+    store = ColumnStore.build(files, COLUMNS, tmp_path / "store")
+    taken = store.take(np.array([0, 1]), pad=0, widths={"gen/res": 2})
+    np.testing.assert_array_equal(taken["gen/res"], [[1, 2], [0, 0]])
+    np.testing.assert_array_equal(store.lengths("gen/res"), [2, 0, 1, 3, 1])
+
+
 def test_ids_span_parsed_batches_and_files(files, tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "_PARSED_AT_ONCE", 2)
     store = ColumnStore.build(files, COLUMNS, tmp_path / "store")
