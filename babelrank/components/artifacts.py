@@ -12,3 +12,14 @@ class Quarantine(Artifact):
     """
 
     TYPE_NAME = "BabelRankQuarantine"
+
+
+class SubwordModel(Artifact):
+    """The subwords that both languages are cut into.
+
+    The folder holds `source.model` and `target.model` (SentencePiece models; the same bytes when
+    the two languages share one), `source.vocab.txt` and `target.vocab.txt` (one subword a line,
+    in the order of their ids), and `summary.json` (settings and figures).
+    """
+
+    TYPE_NAME = "BabelRankSubwordModel"

@@ -3,8 +3,8 @@
 A configuration class is a keyword-only frozen dataclass whose fields are made with
 `option(default, "help")` (or `required("help")`). Supported field types: `bool`, `int`,
 `float`, `str`, `Literal[...]`, other configuration classes, `tuple[T, ...]`,
-`dict[str, T]`, and any of these `| None`. A class may define `from_shorthand(value)` (a
-classmethod) to accept a scalar in place of a mapping.
+`dict[str, T]`, `int | str`, and any of these `| None`. A class may define
+`from_shorthand(value)` (a classmethod) to accept a scalar in place of a mapping.
 """
 
 from __future__ import annotations
@@ -188,8 +188,12 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
             return None
-        (inner,) = [arg for arg in args if arg is not type(None)]
-        return _convert(inner, value, key)
+        inner = [arg for arg in args if arg is not type(None)]
+        if len(inner) == 1:
+            return _convert(inner[0], value, key)
+        if type(value) not in inner:  # not isinstance: true is no number
+            raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.")
+        return value
     if dataclasses.is_dataclass(hint):
         shorthand = getattr(hint, "from_shorthand", None)
         if value is None and shorthand is None:  # a section whose keys are all commented out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -16,8 +15,9 @@ from typing import Any, NoReturn
 
 import babelrank
 from babelrank.components.config import commented_yaml, load_yaml
-from babelrank.components.errors import BabelRankError, ConfigError, InputError
-from babelrank.pipelines.config import RankingConfig
+from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.pipelines import asking
+from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 
 PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
@@ -27,7 +27,10 @@ EXIT_CODES = """exit codes:
   2  wrong usage or configuration
   3  the gate refused the model"""
 
-PIPELINES = ("ranking",)
+PIPELINES: dict[str, type[PipelineConfig]] = {
+    "ranking": RankingConfig,
+    "translation": TranslationConfig,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,12 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="print the default configuration, explained")
     config.add_argument("pipeline", choices=PIPELINES)
     config.set_defaults(run=_config)
-    predict = commands.add_parser(
-        "predict", help="score rows: JSON lines on standard input, scores on standard output"
-    )
-    predict.add_argument("model", type=Path, metavar="MODEL_DIR", help="a pushed model")
-    predict.add_argument("--batch-size", type=_positive, default=1024, metavar="N")
-    predict.set_defaults(run=_predict)
+    asking.add(commands)
     doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -128,12 +126,12 @@ def _run(options: argparse.Namespace) -> int:
         overrides.append(f"data.path={_quoted(options.data)}")
     if options.span is not None:
         overrides.append(f"spans.span={options.span}")
-    config = load_yaml(RankingConfig, options.config, overrides)
+    config = load_yaml(PIPELINES[options.pipeline], options.config, overrides)
     return run(config, options.out or Path("out") / config.name)
 
 
-def run(config: RankingConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
-    """Runs the ranking pipeline with a display; returns the exit code."""
+def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
+    """Runs a pipeline with a display; returns the exit code."""
     from babelrank.components.evaluation.report import verdict_lines
     from babelrank.pipelines.display import Display, quiet
 
@@ -142,10 +140,10 @@ def run(config: RankingConfig, out: Path, optimum: dict[str, float] | None = Non
     with quiet(log) as stream:
         display = Display(stream)
         with display.waiting("Loading TensorFlow and TFX"):
-            import babelrank.pipelines.ranking  # noqa: F401
-        from babelrank.pipelines.run import REPORT, run_ranking
+            from babelrank.pipelines.run import REPORT, graph_function, run_pipeline
 
-        summary, error = run_ranking(config, out, display.step, optimum)
+            graph_function(config)
+        summary, error = run_pipeline(config, out, display.step, optimum)
     lines = ["", *verdict_lines(summary), f"  report: {out / REPORT}"]
     if error is not None:
         lines.append(f"  log: {log}")
@@ -162,23 +160,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _config(options: argparse.Namespace) -> int:
-    sys.stdout.write(commented_yaml(RankingConfig))
-    return PUSHED
-
-
-def _predict(options: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.simplefilter("ignore", FutureWarning)  # of Google's libraries, about Python
-    from babelrank.components.serving.predict import Predictor
-
-    predictor = Predictor(options.model)
-    try:
-        # A person at a terminal wants an answer after each line.
-        batch = 1 if sys.stdin.isatty() else options.batch_size
-        for prediction in predictor.predict(sys.stdin, batch):
-            sys.stdout.write(json.dumps(prediction) + "\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"standard input: takes UTF-8: {error}") from None
+    sys.stdout.write(commented_yaml(PIPELINES[options.pipeline]))
     return PUSHED
 
 
@@ -190,13 +172,6 @@ def _doctor(options: argparse.Namespace) -> int:
     lines, healthy = examine()
     sys.stdout.write("\n".join(lines) + "\n")
     return PUSHED if healthy else FAILED
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {text}; takes a whole number of 1 or more")
-    return number
 
 
 def _quoted(text: str) -> str:

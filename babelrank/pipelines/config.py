@@ -1,26 +1,47 @@
-"""The configuration of a whole pipeline: one YAML file, one dataclass."""
+"""The configuration of a whole pipeline: one YAML file, one dataclass for each pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
 from babelrank.components.evaluation import gate
-from babelrank.components.evaluation.gate import EvaluationConfig
+from babelrank.components.evaluation.gate import (
+    RankingEvaluationConfig,
+    TranslationEvaluationConfig,
+)
 from babelrank.components.ingest.config import TIME, IngestConfig, SpansConfig, SplitsConfig
 from babelrank.components.ranking import features
-from babelrank.components.ranking.config import DataConfig, ModelConfig, TransformConfig
+from babelrank.components.ranking.config import (
+    DataConfig,
+    ModelConfig,
+    RankingTrainingConfig,
+    TransformConfig,
+)
 from babelrank.components.serving.config import PushConfig
-from babelrank.components.training.config import TrainingConfig
+from babelrank.components.translation import config as translation
+from babelrank.components.translation import records
 
-BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+BEAM_ARGS = (
+    # Beam's in-memory runner by its own name: `DirectRunner` first tries to download another one.
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+    # No image is used; but where none is named, TFX packs itself up for each step.
+    "--sdk_container_image=none",
+)
+SLICED = (records.SOURCE_LENGTH, records.ORIGIN)
+"""Features of a sentence pair by which the gate can slice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankingConfig:
     """The ranking pipeline."""
+
+    task: ClassVar[str] = "ranking"
 
     name: str = option("ranking", "Name of the pipeline; keep it, and its history is kept.")
     data: DataConfig = required(
@@ -32,16 +53,15 @@ class RankingConfig:
     ingest: IngestConfig = section(IngestConfig, "Reading and quarantine.")
     transform: TransformConfig = section(TransformConfig, "Raw columns to model inputs.")
     model: ModelConfig = section(ModelConfig, "The network.")
-    training: TrainingConfig = section(TrainingConfig, "The training.")
-    evaluation: EvaluationConfig = required(
+    training: RankingTrainingConfig = section(RankingTrainingConfig, "The training.")
+    evaluation: RankingEvaluationConfig = required(
         "The gate; at least one threshold.", {"min_auc": 0.6, "max_auc_drop": 0.002}
     )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
     beam_pipeline_args: tuple[str, ...] = option(BEAM_ARGS, "Passed to Beam as they are.")
 
     def __post_init__(self) -> None:
-        if not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError(f"name: got {self.name!r}; takes letters, digits, - and _.")
+        _check_name(self.name)
         gate.check_objective(self.evaluation, self.data.objective)
         self._check_time()
         self._check_features()
@@ -101,6 +121,67 @@ class RankingConfig:
         modes = {name: transform.dense_by_feature.get(name, transform.dense) for name in data.dense}
         buckets = (name for name, mode in modes.items() if mode == "bucketize")
         return (*data.categorical, *data.multivalent, *transform.time_features, *buckets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig:
+    """The translation pipeline."""
+
+    task: ClassVar[str] = "translation"
+
+    name: str = option("translation", "Name of the pipeline; keep it, and its history is kept.")
+    data: translation.DataConfig = required("The parallel text.", {"path": "corpus/*.tsv.gz"})
+    splits: translation.SplitsConfig = section(translation.SplitsConfig, "Train, eval and test.")
+    spans: SpansConfig = section(SpansConfig, "Which spans ({SPAN} in data.path) are read.")
+    ingest: IngestConfig = section(IngestConfig, "Reading and quarantine.")
+    vocabulary: translation.VocabularyConfig = section(
+        translation.VocabularyConfig, "The subwords that text is cut into."
+    )
+    model: translation.NetworkConfig = section(translation.NetworkConfig, "The Transformer.")
+    decoding: translation.DecodingConfig = section(
+        translation.DecodingConfig, "How the exported model searches for translations."
+    )
+    training: translation.TranslationTrainingConfig = section(
+        translation.TranslationTrainingConfig, "The training."
+    )
+    evaluation: TranslationEvaluationConfig = required(
+        "The gate; at least one threshold.", {"min_bleu": 20, "max_bleu_drop": 0.5}
+    )
+    push: PushConfig = section(PushConfig, "Where blessed models go.")
+    beam_pipeline_args: tuple[str, ...] = option(BEAM_ARGS, "Passed to Beam as they are.")
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        self._check_slices()
+        self._check_explicit()
+
+    def _check_slices(self) -> None:
+        for crossed in self.evaluation.slices:
+            for name in crossed.split("*"):
+                if name not in SLICED:
+                    raise ConfigError(
+                        f"evaluation.slices: got {name}; takes {' or '.join(SLICED)}, or the two "
+                        "joined by *."
+                    )
+
+    def _check_explicit(self) -> None:
+        if self.data.format != "moses":
+            return
+        for split in ("eval", "test"):
+            files = getattr(self.splits.explicit, split)
+            if files is not None and files.path is not None:
+                raise ConfigError(
+                    f"splits.explicit.{split}: got a path; format: moses takes source and target."
+                )
+
+
+PipelineConfig = RankingConfig | TranslationConfig
+"""The configuration of either pipeline; `task` tells which."""
+
+
+def _check_name(name: str) -> None:
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise ConfigError(f"name: got {name!r}; takes letters, digits, - and _.")
 
 
 def _takes(key: str, names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ PACKAGES = (
     "babelrank",
     "tfx",
     "tensorflow",
+    "tensorflow-text",
     "tf-keras",
     "tensorflow-recommenders",
     "tensorflow-transform",
@@ -20,14 +21,19 @@ PACKAGES = (
     "apache-beam",
     "ml-metadata",
     "pyarrow",
+    "sentencepiece",
+    "sacrebleu",
 )
 MODULES = (
     "tensorflow",
+    "tensorflow_text",
     "tensorflow_recommenders",
     "tensorflow_transform",
     "tensorflow_model_analysis",
     "ml_metadata",
     "tfx.v1",
+    "sentencepiece",
+    "sacrebleu",
 )
 
 

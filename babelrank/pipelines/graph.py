@@ -1,15 +1,28 @@
-"""What every pipeline shares: the layout of its output folder, and its compiled form."""
+"""What every pipeline shares: the layout of its output folder, its common steps, its compiled form.
+
+Both graphs begin with an ingest of their own and end alike: Trainer, Baseline, Evaluator, Pusher.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler
+from tfx.proto import transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import BaseChannel as Channel
+
+import babelrank
+from babelrank.components.config import to_dict
+from babelrank.components.evaluation.evaluator import Evaluator
+from babelrank.components.ingest.config import EVAL, TRAIN
+from babelrank.components.schema import Schema
+from babelrank.components.serving.push import Pusher
+from babelrank.pipelines.config import PipelineConfig
 
 NEVER_CACHED = ("Pusher",)
 """Nodes that always run: a push is idempotent, and what it wrote may have been deleted."""
@@ -49,6 +62,94 @@ class Layout:
     def runs(self) -> Path:
         """One folder for each run: report, run.json, configuration, log."""
         return self.out / "runs"
+
+
+def pipeline(config: PipelineConfig, layout: Layout, components: Sequence[Any]) -> tfx.dsl.Pipeline:
+    """A pipeline of the steps, in their order."""
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(layout.artifacts),
+        metadata_connection_config=(
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(str(layout.metadata))
+        ),
+        enable_cache=True,
+        beam_pipeline_args=list(config.beam_pipeline_args),
+        components=list(components),
+    )
+
+
+def validation(examples: Channel, schema_text: str) -> tuple[Any, Any, Any]:
+    """Statistics of the raw examples, our schema, and what ExampleValidator says of the two."""
+    statistics = tfx.components.StatisticsGen(examples=examples)
+    schema = Schema(text=schema_text).with_id("Schema")
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    return statistics, schema, validator
+
+
+def transformed_splits() -> transform_pb2.SplitsConfig:
+    """Analyzes train; transforms what training reads (the gate reads raw examples)."""
+    return transform_pb2.SplitsConfig(analyze=[TRAIN], transform=[TRAIN, EVAL])
+
+
+def trainer(
+    run_fn: Callable[[Any], None],
+    layout: Layout,
+    transform: Any,
+    schema: Channel,
+    sections: Mapping[str, Any],
+) -> tfx.components.Trainer:
+    """TFX's Trainer around a task's `run_fn`.
+
+    Args:
+        run_fn: A function at the top of a module.
+        layout: Tells where an interrupted training is found again.
+        transform: The Transform step.
+        schema: Schema of the raw examples.
+        sections: The sections of the configuration that `run_fn` rebuilds, as plain data.
+    """
+    return tfx.components.Trainer(
+        run_fn=dotted(run_fn),
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+        custom_config={
+            **sections,
+            "work_directory": str(layout.training),
+            "babelrank": babelrank.__version__,  # a new version does not hit an old cache
+        },
+    )
+
+
+def plain(config: PipelineConfig, *sections: str) -> dict[str, Any]:
+    """Sections of a configuration as plain data, by name."""
+    return {name: to_dict(getattr(config, name)) for name in sections}
+
+
+def baseline() -> tfx.dsl.Resolver:
+    """The last blessed model, or nothing on the first run."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+
+
+def pusher(
+    config: PipelineConfig, layout: Layout, train: tfx.components.Trainer, evaluator: Evaluator
+) -> Pusher:
+    """Pushes the model, if it is blessed, to `push.directory` or to the output folder."""
+    directory = config.push.directory or str(layout.serving)
+    return Pusher(
+        model=train.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=directory)
+        ),
+    )
 
 
 def compiled(pipeline: tfx.dsl.Pipeline) -> pipeline_pb2.Pipeline:

@@ -6,8 +6,9 @@ import contextlib
 import datetime
 import fcntl
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,19 +16,19 @@ from babelrank.components.config import to_dict
 from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import local
-from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.graph import Layout, compiled
 
 REPORT, RUN = "report.html", "run.json"
 
 
-def run_ranking(
-    config: RankingConfig,
+def run_pipeline(
+    config: PipelineConfig,
     out: Path,
     watch: local.Watcher,
     optimum: Mapping[str, float] | None = None,
 ) -> tuple[RunSummary, BaseException | None]:
-    """Runs the ranking pipeline and writes its report, however the run ends.
+    """Runs the pipeline of a configuration and writes its report, however the run ends.
 
     Args:
         config: The configuration.
@@ -42,7 +43,6 @@ def run_ranking(
         BabelRankError: Another run uses the output folder.
     """
     # Only here: TFX takes 10 s and more to import.
-    from babelrank.pipelines.ranking import ranking_pipeline
     from babelrank.pipelines.summary import summarize
 
     out = out.absolute()
@@ -53,7 +53,7 @@ def run_ranking(
         (folder / "config.yaml").write_text(text, encoding="utf-8")
         record = local.RunRecord(run_id=folder.name)
         try:
-            local.run(compiled(ranking_pipeline(config, out)), record, watch)
+            local.run(compiled(graph_function(config)(config, out)), record, watch)
         except (Exception, KeyboardInterrupt) as error:
             record.error = error
         summary, charts = summarize(config, out, record, optimum)
@@ -62,6 +62,17 @@ def run_ranking(
         for name in (REPORT, RUN):  # the latest ones, where they are easy to find
             shutil.copyfile(folder / name, out / name)
     return summary, record.error
+
+
+def graph_function(config: PipelineConfig) -> Callable[[Any, Path], Any]:
+    """What makes the TFX pipeline of a configuration and an output folder."""
+    if isinstance(config, RankingConfig):
+        from babelrank.pipelines.ranking import ranking_pipeline
+
+        return ranking_pipeline
+    from babelrank.pipelines.translation import translation_pipeline
+
+    return translation_pipeline
 
 
 def _run_folder(runs: Path) -> Path:

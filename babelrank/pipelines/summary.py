@@ -9,70 +9,30 @@ import datetime
 import importlib.metadata
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from ml_metadata import MetadataStore
-from ml_metadata.proto import metadata_store_pb2
 
 from babelrank.components.config import to_dict
-from babelrank.components.evaluation.evaluator import BASELINE, CANDIDATE, Verdict, slice_arrays
-from babelrank.components.evaluation.gate import OVERALL
+from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import Charts, RowsSummary, RunSummary, SliceRow
+from babelrank.components.evaluation.verdict import OVERALL, intervals, p_values, values
 from babelrank.components.ingest.spans import has_spans
 from babelrank.components.ingest.summary import Summary
-from babelrank.components.ranking import tfma_metrics
-from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines import ranking_summary, translation_summary
+from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.graph import Layout
 from babelrank.pipelines.local import RunRecord
+from babelrank.pipelines.run_artifacts import RunArtifacts
 
 VERSIONED = ("babelrank", "tfx", "tensorflow", "tensorflow-model-analysis", "apache-beam")
 
 
-class RunArtifacts:
-    """The artifacts that the steps of one run put out or took from the cache.
-
-    Args:
-        metadata: ML Metadata's SQLite file.
-        pipeline: Name of the pipeline.
-        run_id: The run.
-    """
-
-    def __init__(self, metadata: Path, pipeline: str, run_id: str) -> None:
-        connection = metadata_store_pb2.ConnectionConfig()
-        connection.sqlite.filename_uri = str(metadata)
-        self._store = MetadataStore(connection)
-        self._pipeline = pipeline
-        run = self._store.get_context_by_type_and_name("pipeline_run", run_id)
-        executions = [] if run is None else self._store.get_executions_by_context(run.id)
-        self._executions = {execution.id for execution in executions}
-
-    def get(self, node: str, key: str) -> metadata_store_pb2.Artifact | None:
-        """The artifact that a step put out under `key`; None when it did not come so far."""
-        context = self._store.get_context_by_type_and_name("node", f"{self._pipeline}.{node}")
-        if context is None:
-            return None
-        done = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
-        ids = [
-            execution.id
-            for execution in self._store.get_executions_by_context(context.id)
-            if execution.id in self._executions and execution.last_known_state in done
-        ]
-        found = [
-            event.artifact_id
-            for event in self._store.get_events_by_execution_ids(ids)
-            if event.type == metadata_store_pb2.Event.OUTPUT
-            and event.path.steps
-            and event.path.steps[0].key == key
-        ]
-        artifacts = self._store.get_artifacts_by_id(found[-1:])
-        return artifacts[0] if artifacts else None
-
-
 def summarize(
-    config: RankingConfig,
+    config: PipelineConfig,
     out: Path,
     record: RunRecord,
     optimum: Mapping[str, float] | None = None,
@@ -85,35 +45,39 @@ def summarize(
         record: How far the run came.
         optimum: The best metrics that any model could reach, where they are known.
     """
-    layout = Layout(out)
-    artifacts = RunArtifacts(layout.metadata, config.name, record.run_id)
+    artifacts = RunArtifacts(Layout(out).metadata, config.name, record.run_id)
     evaluation = artifacts.get("Evaluator", "evaluation")
-    verdict = None if evaluation is None else Verdict.load(evaluation.uri)
+    uri = "" if evaluation is None else evaluation.uri
+    verdict = None if evaluation is None else Verdict.load(uri)
     pushed = _pushed(artifacts)
     rows, splits = _rows(artifacts)
+    measured = {} if verdict is None else verdict.candidate[OVERALL]
     summary = RunSummary(
         run_id=record.run_id,
         pipeline=config.name,
-        task="ranking",
+        task=config.task,
         status=_status(record, verdict, pushed),
         started=datetime.datetime.fromtimestamp(record.started).astimezone().isoformat(),
         blessed=None if verdict is None else verdict.blessed,
         pushed_model=pushed,
         seconds={s.name: s.seconds for s in record.steps if s.seconds is not None},
         steps=tuple(record.steps),
-        metrics={} if verdict is None else verdict.candidate[OVERALL],
-        baseline=verdict.baseline[OVERALL] if verdict and verdict.baseline else None,
+        metrics=values(measured),
+        baseline=values(verdict.baseline[OVERALL]) if verdict and verdict.baseline else None,
+        intervals=intervals(measured),
+        p_values=p_values(measured),
         split=config.splits.gate,
         split_note=_split_note(config, _spans(artifacts)),
         verdict=() if verdict is None else verdict.findings,
         rows=rows,
         splits=splits,
-        spans=_spans(artifacts) if has_spans(config.data.path) else (),
+        spans=_spans(artifacts) if any(map(has_spans, _patterns(config))) else (),
         versions=versions(),
         optimum=optimum,
         config_yaml=yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True),
+        **_task_fields(config, artifacts, verdict, uri),
     )
-    return summary, _charts(artifacts, verdict, evaluation)
+    return summary, _charts(config, artifacts, verdict, uri)
 
 
 def versions() -> dict[str, str]:
@@ -168,51 +132,68 @@ def _rows(artifacts: RunArtifacts) -> tuple[RowsSummary | None, dict[str, int]]:
     return rows, dict(found.written)
 
 
-def _split_note(config: RankingConfig, spans: tuple[int, ...]) -> str:
+def _task_fields(
+    config: PipelineConfig, artifacts: RunArtifacts, verdict: Verdict | None, uri: str
+) -> dict[str, Any]:
+    if isinstance(config, RankingConfig):
+        return {}
+    return translation_summary.fields(config, artifacts, verdict, uri)
+
+
+def _patterns(config: PipelineConfig) -> list[str]:
+    """The paths of the input."""
+    if isinstance(config, RankingConfig):
+        return [config.data.path]
+    data = config.data
+    paths = (data.path, data.source.path, data.target.path)
+    return [path for path in paths if path is not None]
+
+
+def _split_note(config: PipelineConfig, spans: tuple[int, ...]) -> str:
     notes = []
     if config.splits.gate == "eval":
         notes.append("There is no test split, so the gate used eval, which early stopping saw too.")
-    elif len(spans) > 1 and not config.splits.test_path:
+    elif isinstance(config, RankingConfig) and len(spans) > 1 and not config.splits.test_path:
         notes.append(f"test is the newest span, {spans[-1]}.")
-    if config.data.training_only:
-        held = ", ".join(f"{name} = {value}" for name, value in config.data.training_only.items())
-        notes.append(
-            f"As in serving, {held} in every row, so calibration is for that and not for the log."
-        )
+    if isinstance(config, RankingConfig):
+        notes += ranking_summary.notes(config)
     return " ".join(notes)
 
 
 def _charts(
-    artifacts: RunArtifacts,
-    verdict: Verdict | None,
-    evaluation: metadata_store_pb2.Artifact | None,
+    config: PipelineConfig, artifacts: RunArtifacts, verdict: Verdict | None, uri: str
 ) -> Charts:
     loss, curves = _history(artifacts)
-    if verdict is None or evaluation is None:
+    if verdict is None:
         return Charts(loss=loss, evaluation=curves)
-    candidate = slice_arrays(evaluation.uri, CANDIDATE if verdict.baseline else "")
-    baseline = slice_arrays(evaluation.uri, BASELINE) if verdict.baseline else {}
-    slices = tuple(
-        SliceRow(
-            slice=name,
-            examples=int(metrics["examples"]),
-            metrics=metrics,
-            baseline=(verdict.baseline or {}).get(name),
-        )
-        for name, metrics in verdict.candidate.items()
-        if name != OVERALL
-    )
-    return Charts(
-        roc=_pairs(candidate, tfma_metrics.ROC),
-        roc_baseline=_pairs(baseline, tfma_metrics.ROC),
-        calibration=[
-            (mean, label, int(count))
-            for mean, label, count in _groups(candidate, tfma_metrics.BUCKETS, 3)
-        ],
-        loss=loss,
-        evaluation=curves,
-        slices=slices,
-    )
+    slices = _slices(verdict)
+    if isinstance(config, RankingConfig):
+        of_task = ranking_summary.charts(verdict, uri)
+    else:
+        of_task = translation_summary.charts(verdict, uri, slices)
+    return Charts(loss=loss, evaluation=curves, slices=slices, **of_task)
+
+
+def _slices(verdict: Verdict) -> tuple[SliceRow, ...]:
+    """The slices in the order that people count in: 6-10 before 11-20."""
+    rows = []
+    for name in sorted(verdict.candidate, key=_natural):
+        if name != OVERALL:
+            base = (verdict.baseline or {}).get(name)
+            rows.append(
+                SliceRow(
+                    slice=name,
+                    examples=int(verdict.candidate[name]["examples"]),
+                    metrics=values(verdict.candidate[name]),
+                    baseline=None if base is None else values(base),
+                )
+            )
+    return tuple(rows)
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """A key that sorts numbers in a text by their value."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _history(
@@ -227,15 +208,6 @@ def _history(
     curves: dict[str, list[tuple[int, float]]] = {}
     for record in records:
         for name, value in (record.get("eval") or {}).items():
-            if value is not None:
+            if value is not None and name not in translation_summary.ALIASES:
                 curves.setdefault(name, []).append((record["step"], value))
     return loss, curves
-
-
-def _pairs(arrays: Mapping[str, list[float]], name: str) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in _groups(arrays, name, 2)]
-
-
-def _groups(arrays: Mapping[str, list[float]], name: str, size: int) -> list[tuple[Any, ...]]:
-    flat = arrays.get(name, [])
-    return [tuple(flat[i : i + size]) for i in range(0, len(flat), size)]

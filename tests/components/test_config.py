@@ -46,6 +46,7 @@ class Bicycle:
     name: str = required("Its name.", "Rosinante")
     price: float = option(99.5, "What it costs.")
     colour: Literal["red", "blue"] = option("red", "Colour.")
+    key: str | int | None = option(None, "Of its lock: a word or a number.")
     tags: tuple[str, ...] = option((), "Words.")
     wheels: tuple[Wheel, ...] = option((), "Its wheels.")
     bells: dict[str, Bell] = option({}, "By place.")
@@ -93,6 +94,13 @@ def test_to_dict_and_back():
     assert from_dict(Bicycle, yaml.safe_load(yaml.safe_dump(plain))) == bicycle
 
 
+@pytest.mark.parametrize("value", [None, "word", 4, 0])
+def test_one_of_two_scalars(value: Any):
+    key = from_dict(Bicycle, {"name": "x", "key": value}).key
+    assert key == value
+    assert type(key) is type(value)
+
+
 def test_mutable_defaults_are_not_shared():
     Bicycle(name="a").ratios["two"] = 2.0
     assert Bicycle(name="b").ratios == {"one": 1.0}
@@ -108,6 +116,8 @@ def test_mutable_defaults_are_not_shared():
         ({"name": None}, r"^name: got None \(NoneType\); takes text\.$"),
         ({"name": True}, r"^name: got True \(bool\); takes text\.$"),
         ({"price": "dear"}, r"^price: got 'dear' \(str\); takes a number\.$"),
+        ({"key": True}, r"^key: got True \(bool\); takes text or a whole number or null\.$"),
+        ({"key": 1.5}, r"^key: got 1\.5 \(float\); takes text or a whole number or null\.$"),
         ({"price": True}, r"^price: got True \(bool\); takes a number\.$"),
         ({"price": [1]}, r"^price: got \[1\] \(list\); takes a number\.$"),
         ({"price": float("nan")}, r"^price: got nan \(float\); takes a number\.$"),

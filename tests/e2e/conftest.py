@@ -40,6 +40,28 @@ signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 print(json.dumps(signature(tf.constant(examples))["score"].numpy().tolist()))
 """
 
+# The same of a translation model: TensorFlow, tensorflow-text, and both doors.
+TRANSLATE = """
+import json, sys
+import tensorflow as tf
+import tensorflow_text
+
+lines = [line.rstrip("\\n") for line in sys.stdin]
+examples = [
+    tf.train.Example(
+        features={"feature": {"source": {"bytes_list": {"value": [line.encode()]}}}}
+    ).SerializeToString()
+    for line in lines
+]
+model = tf.saved_model.load(sys.argv[1])
+answers = [
+    model.signatures["serving_default"](tf.constant(examples)),
+    model.signatures["translate"](tf.constant(lines)),
+]
+texts = [[text.decode() for text in a["translation"].numpy().tolist()] for a in answers]
+print(json.dumps(texts))
+"""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -69,7 +91,7 @@ class Outcome:
 
 
 class CommandLine:
-    """`babelrank run ranking` with one configuration, data set and output folder.
+    """`babelrank run` with one configuration, data set and output folder.
 
     Args:
         config: Name of a YAML file in this folder.
@@ -77,13 +99,20 @@ class CommandLine:
         out: Output folder.
         folder: Folder to run in; joined files are named relative to it.
         settings: `--set` of every run.
+        pipeline: Which pipeline.
     """
 
     def __init__(
-        self, config: str, data: str | Path, out: Path, folder: Path, settings: Sequence[str] = ()
+        self,
+        config: str,
+        data: str | Path,
+        out: Path,
+        folder: Path,
+        settings: Sequence[str] = (),
+        pipeline: str = "ranking",
     ) -> None:
         self.out, self._folder = out, folder
-        self._command = [*BABELRANK, "run", "ranking", "--config", str(CONFIGS / config)]
+        self._command = [*BABELRANK, "run", pipeline, "--config", str(CONFIGS / config)]
         self._command += ["--data", str(data), "--out", str(out), *_sets(settings)]
 
     def run(self, *settings: str) -> Outcome:
@@ -169,10 +198,38 @@ def score_examples() -> Callable[[str | Path, Sequence[dict[str, Any]]], list[fl
     return score
 
 
+@pytest.fixture(scope="session")
+def translate() -> Callable[..., str]:
+    """What `babelrank predict` or `evaluate` prints, a new process."""
+
+    def ask(command: str, model: str | Path, *arguments: str, text: str = "") -> str:
+        return _output([*BABELRANK, command, str(model), *arguments], text)
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def translate_without_us() -> Callable[[str | Path, Sequence[str]], list[list[str]]]:
+    """Translations by both doors of the SavedModel alone, in a new process without BabelRank."""
+
+    def ask(model: str | Path, lines: Sequence[str]) -> list[list[str]]:
+        text = "".join(line + "\n" for line in lines)
+        answers: list[list[str]] = json.loads(
+            _output([sys.executable, "-c", TRANSLATE, str(model)], text)
+        )
+        return answers
+
+    return ask
+
+
 def _ask(command: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    return _output(command, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _output(command: Sequence[str], text: str) -> str:
     done = subprocess.run(
         command,
-        input="".join(json.dumps(row) + "\n" for row in rows),
+        input=text,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

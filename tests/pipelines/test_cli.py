@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +14,19 @@ from babelrank.components.config import load_yaml
 from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.components.evaluation.report import RunSummary
 from babelrank.pipelines import cli
-from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines.config import RankingConfig, TranslationConfig
 
-HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "matplotlib", "pyarrow")
+HEAVY = (
+    "tensorflow",
+    "tfx",
+    "apache_beam",
+    "pandas",
+    "matplotlib",
+    "pyarrow",
+    "sacrebleu",
+    "emoji",
+)
+COMMANDS = ("run", "config", "predict", "evaluate", "doctor")
 MINIMAL = {
     "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
     "evaluation": {"min_auc": 0.6},
@@ -42,7 +51,16 @@ def settings(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["--version"], ["config", "ranking"]]
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["predict", "--help"],
+        ["evaluate", "--help"],
+        ["--version"],
+        ["config", "ranking"],
+        ["config", "translation"],
+    ],
 )
 def test_quick_answers_import_nothing_heavy(arguments: list[str]):
     code = (
@@ -61,15 +79,17 @@ def test_help_tells_the_exit_codes():
     done = babelrank("--help")
     assert done.returncode == 0
     assert "3  the gate refused the model" in done.stdout
-    assert all(command in done.stdout for command in ("run", "config", "predict", "doctor"))
+    assert all(command in done.stdout for command in COMMANDS)
 
 
-def test_config_loads_as_it_is_printed(tmp_path: Path):
-    done = babelrank("config", "ranking")
+@pytest.mark.parametrize("pipeline", ["ranking", "translation"])
+def test_config_loads_as_it_is_printed(pipeline: str, tmp_path: Path):
+    done = babelrank("config", pipeline)
     assert (done.returncode, done.stderr) == (0, "")
-    path = tmp_path / "ranking.yaml"
+    path = tmp_path / "printed.yaml"
     path.write_text(done.stdout)
-    assert load_yaml(RankingConfig, path).name == "ranking"
+    config = load_yaml(cli.PIPELINES[pipeline], path)
+    assert (config.name, config.task) == (pipeline, pipeline)
 
 
 def test_a_closed_pipe_is_no_traceback():
@@ -90,6 +110,9 @@ def test_a_closed_pipe_is_no_traceback():
         (["predict"], "the following arguments are required: MODEL_DIR"),
         (["predict", "x", "--batch-size", "0"], "got 0; takes a whole number of 1 or more"),
         (["predict", "x", "--batch-size", "a"], "got a; takes a whole number of 1 or more"),
+        (["predict", "x", "--nbest", "-1"], "got -1; takes a whole number of 1 or more"),
+        (["evaluate", "x"], "the following arguments are required: --source, --reference"),
+        (["evaluate", "x", "--source", "s"], "arguments are required: --reference"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]):
@@ -197,45 +220,24 @@ def test_what_a_run_came_to(
 
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     summary = RunSummary(status=status, **SUMMARY)  # type: ignore[arg-type]
-    monkeypatch.setattr(run, "run_ranking", lambda *_: (summary, error))
+    monkeypatch.setattr(run, "graph_function", lambda *_: None)
+    monkeypatch.setattr(run, "run_pipeline", lambda *_: (summary, error))
     config = load_yaml(RankingConfig, settings)
     assert cli.run(config, tmp_path / "out") == code
     assert words in capsys.readouterr().out
 
 
-def test_predict_without_a_model(tmp_path: Path):
-    done = babelrank("predict", str(tmp_path / "none"), text="{}\n")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("babelrank: ")
-    assert "none: no model here. Give the folder of a pushed version" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-class Echo:
-    """Stands for a model."""
-
-    def __init__(self, path: Path) -> None:
-        pass
-
-    def predict(self, lines: Any, batch: int) -> Any:
-        return (json.loads(line) for line in lines)
-
-
-def test_predict(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_run_reads_the_configuration_of_its_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from babelrank.components.serving import predict
-
-    monkeypatch.setattr(predict, "Predictor", Echo)
-    rows = tmp_path / "rows.jsonl"
-    rows.write_bytes('{"a": 1}\n{"b": "é"}\n'.encode())
-    with rows.open(encoding="utf-8") as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        assert cli.main(["predict", "model"]) == 0
-    assert capsys.readouterr().out.splitlines() == ['{"a": 1}', '{"b": "\\u00e9"}']
-    rows.write_bytes(b'{"a": 1}\n{"b": "\xe9"}\n')
-    with rows.open(encoding="utf-8") as file:
-        monkeypatch.setattr(sys, "stdin", file)
-        assert cli.main(["predict", "model"]) == 1
-    assert "standard input: takes UTF-8" in capsys.readouterr().err
+    calls: list[TranslationConfig] = []
+    monkeypatch.setattr(cli, "run", lambda config, out: calls.append(config) or cli.PUSHED)
+    path = tmp_path / "translation.yaml"
+    path.write_text(
+        "data: {source: en, target: de}\nevaluation: {min_bleu: 20}\n", encoding="utf-8"
+    )
+    assert cli.main(["run", "translation", "--config", str(path), "--data", "a.tsv"]) == 0
+    assert isinstance(calls[0], TranslationConfig)
+    assert calls[0].data.path == "a.tsv"
+    assert cli.main(["run", "ranking", "--config", str(path)]) == 2
+    assert "data.source: unknown key" in capsys.readouterr().err

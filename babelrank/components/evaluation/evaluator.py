@@ -7,6 +7,7 @@ The evaluation artifact also holds `verdict.json`.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -26,13 +27,9 @@ from tfx.types import (
     standard_component_specs,
 )
 
-from babelrank.components.config import from_dict, to_dict
-from babelrank.components.evaluation.gate import (
-    OVERALL,
-    EvaluationConfig,
-    Finding,
-    judge,
-)
+from babelrank.components.evaluation import gate as rules
+from babelrank.components.evaluation.gate import EvaluationConfig
+from babelrank.components.evaluation.verdict import OVERALL, Finding, judge
 
 VERDICT_FILE = "verdict.json"
 CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
@@ -135,6 +132,20 @@ def slice_arrays(evaluation_uri: str, model_name: str) -> dict[str, list[float]]
     return {}
 
 
+def overall_texts(evaluation_uri: str, model_name: str) -> dict[str, str]:
+    """The metrics of the whole split that are texts, such as JSON, of one of the models."""
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
+    for key, outputs in result.slicing_metrics:
+        if not key:
+            values = next(iter(outputs.values()))[""]
+            return {
+                metric: base64.b64decode(value["bytesValue"]).decode()
+                for metric, value in values.items()
+                if "bytesValue" in value
+            }
+    return {}
+
+
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -150,7 +161,7 @@ class Executor(tfx_executor.Executor):
     ) -> None:
         """Runs the evaluation; see `tfx.components.Evaluator`."""
         super().Do(input_dict, output_dict, exec_properties)
-        config = from_dict(EvaluationConfig, json.loads(exec_properties["gate"]), "evaluation")
+        config = rules.from_json(exec_properties["gate"])
         uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
         compared = bool(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
         candidate = slice_metrics(uri, CANDIDATE if compared else "")
@@ -235,7 +246,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             baseline_model=baseline_model,
             example_splits=json.dumps([split]),
             eval_config=eval_config,
-            gate=json.dumps(to_dict(gate), sort_keys=True),
+            gate=rules.to_json(gate),
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
         )

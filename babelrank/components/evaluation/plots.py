@@ -13,8 +13,7 @@ import io
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
@@ -59,44 +58,6 @@ _STYLE = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class SliceRow:
-    """What the model does on one slice of the gate's split.
-
-    Attributes:
-        slice: Name as in "hour=3".
-        examples: Number of examples in the slice.
-        metrics: Metric name to value, of the candidate.
-        baseline: The same of the baseline model; None without one.
-    """
-
-    slice: str
-    examples: int
-    metrics: Mapping[str, float]
-    baseline: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Charts:
-    """The series that the report draws; each may be empty.
-
-    Attributes:
-        roc: (false positive rate, true positive rate) of the candidate, in any order.
-        roc_baseline: The same of the baseline.
-        calibration: (mean prediction, mean label, number of examples) of buckets of predictions.
-        loss: (step, training loss).
-        evaluation: Metric name to (step, value on the eval split during training).
-        slices: Rows of the table of slices, in the order to show them.
-    """
-
-    roc: Sequence[Point] = ()
-    roc_baseline: Sequence[Point] = ()
-    calibration: Sequence[tuple[float, float, float]] = ()
-    loss: Sequence[Point] = ()
-    evaluation: Mapping[str, Sequence[Point]] = field(default_factory=dict)
-    slices: tuple[SliceRow, ...] = ()
 
 
 def roc_svg(candidate: Sequence[Point], baseline: Sequence[Point], label: str) -> str | None:
@@ -181,6 +142,42 @@ def curve_svg(
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
     return _svg(draw, name, label, height=2.7)
+
+
+def bars_svg(bars: Sequence[tuple[str, int, float, float]], metric: str, label: str) -> str | None:
+    """A metric by group, the baseline's bar beside this model's.
+
+    Args:
+        bars: Name of each group, number of its examples, the metric of this model and of the
+            baseline (NaN without one).
+        metric: Name of the metric for people.
+        label: Read out in the drawing's place.
+    """
+    shown = [bar for bar in bars if math.isfinite(bar[2])]
+    if not shown:
+        return None
+    paired = any(math.isfinite(bar[3]) for bar in shown)
+
+    def draw(axes: Axes) -> None:
+        width = 0.36 if paired else 0.6
+        for place, (_, _, value, base) in enumerate(shown):
+            if math.isfinite(base):
+                axes.bar(place - width / 2, base, width, color=_BASELINE)
+            centre = place + width / 2 if paired else place
+            axes.bar(centre, value, width, color=_CANDIDATE)
+            axes.annotate(
+                f"{value:.1f}", (centre, value), (0, 2), textcoords="offset points", ha="center"
+            )
+        if paired:
+            axes.bar(0, 0, color=_CANDIDATE, label="this model")
+            axes.bar(0, 0, color=_BASELINE, label="baseline")
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        axes.set_xticks(range(len(shown)), [f"{name}\n({count:,})" for name, count, *_ in shown])
+        axes.set_ylabel(metric)
+        axes.set_ylim(bottom=0, top=None if any(bar[2] > 0 for bar in shown) else 1)
+        axes.grid(visible=False, axis="x")
+
+    return _svg(draw, "bars", label, height=3.1)
 
 
 def thin(curve: Sequence[Point], limit: int = MAX_POINTS) -> list[Point]:

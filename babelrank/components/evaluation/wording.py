@@ -15,6 +15,7 @@ METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "pr_auc": ("PR-AUC", "higher"),
     "bleu": ("BLEU", "higher"),
     "chrf": ("chrF", "higher"),
+    "bleu_lower": ("BLEU, lower case", "higher"),
     "rmse": ("RMSE", "lower"),
     "mae": ("MAE", "lower"),
     "log_loss": ("Log loss", "lower"),
@@ -23,6 +24,13 @@ METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "perplexity": ("Perplexity", "lower"),
     "loss": ("Loss", "lower"),
 }
+
+
+OF_HUNDRED = ("bleu", "chrf", "bleu_lower")
+"""Metrics from 0 to 100, which are read with one decimal."""
+
+SIGNIFICANT = 0.05
+"""A difference with a smaller p-value is called significant."""
 
 
 def label(name: str) -> str:
@@ -57,6 +65,20 @@ def number(value: float) -> str:
     if 0 < size < 0.01:
         return f"{value:.3g}"
     return f"{value:.1f}" if size >= 10 else f"{value:.3f}"
+
+
+def figure(name: str, value: float) -> str:
+    """The value of a metric with the digits that are usual for it."""
+    usual = name in OF_HUNDRED and math.isfinite(value)
+    return f"{value:.1f}" if usual else number(value)
+
+
+def significance(p_value: float) -> str:
+    """Whether chance may have made a difference, in words."""
+    if not math.isfinite(p_value):
+        return "significance unknown"
+    text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"{'' if p_value < SIGNIFICANT else 'not '}significant ({text})"
 
 
 def difference(value: float, baseline: float) -> str:

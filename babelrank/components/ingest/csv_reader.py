@@ -34,6 +34,8 @@ class CsvReader(TextReader):
         delimiter: Field separator, one or more characters.
         column_names: Names of the columns when the file has no header; a first line that
             holds just these names is taken for a header all the same.
+        positions: Numbers of the wanted columns, from 0, in a file without a header, whatever
+            the other columns are; empty: columns are found by name.
         missing_values: Texts that mean 'no value' in number columns.
         block_bytes: Bytes of text in a block.
     """
@@ -45,12 +47,14 @@ class CsvReader(TextReader):
         *,
         delimiter: str = ",",
         column_names: Sequence[str] = (),
+        positions: Sequence[int] = (),
         missing_values: Sequence[str] = ("",),
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         super().__init__(path, columns, block_bytes)
         self._delimiter = delimiter
         self._names = list(column_names)
+        self._positions = list(positions)
         self._missing = list(missing_values)
         self._wanted: list[int] = []
 
@@ -71,6 +75,9 @@ class CsvReader(TextReader):
         if not final and fields is None and len(lines) < MAX_RECORD_LINES:
             return None
         names = [name.strip() for name in fields or lines[0].decode().split(self._delimiter)]
+        if self._positions:
+            self._place_columns(len(names))
+            return 0, 0
         has_header = not self._names or names == self._names
         self._find_columns(names if has_header else self._names)
         if not has_header:
@@ -97,6 +104,17 @@ class CsvReader(TextReader):
         self._wanted = [names.index(name) for name in self.columns]
         # Other columns may have empty or repeated names, which Arrow does not take.
         self._names = [name if name in self.columns else f"#{i}" for i, name in enumerate(names)]
+
+    def _place_columns(self, count: int) -> None:
+        if max(self._positions) >= count:
+            raise InputError(
+                f"{self.path}: the first row has {count} columns, numbered from 0; expected a "
+                f"column {max(self._positions)}. (delimiter {self._delimiter!r})"
+            )
+        self._names = [f"#{i}" for i in range(count)]
+        for name, position in zip(self.columns, self._positions, strict=True):
+            self._names[position] = name
+        self._wanted = self._positions
 
     def cut(self, data: bytes) -> int:
         """End of the last line before which the quotes are balanced."""

@@ -8,8 +8,10 @@ file (joined and explicit split files included), so that a cache hits only when 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tfx.components.example_gen import utils
@@ -23,7 +25,10 @@ from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.config import EVAL, TEST, SpansConfig
 from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
-from babelrank.components.ingest.spans import InputFile, fingerprint_of, resolve
+from babelrank.components.ingest.spans import InputFile, Inputs, fingerprint_of, resolve_inputs
+
+INPUTS = "inputs"
+"""Section of a component's configuration that says what is read."""
 
 
 class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):
@@ -64,22 +69,26 @@ class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):
 def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
     """What an ExampleGen of this configuration would read now.
 
+    Args:
+        config: The component's configuration. Its section `inputs` says what is read (see
+            `inputs_section`); without one, it is `data.path`, `splits.eval_path`,
+            `splits.test_path` and the paths of `data.joins`.
+
     Returns:
         Execution properties: `files` and `spans` (JSON), `span`, `version` (or None) and
         `input_fingerprint`.
     """
-    spans = from_dict(SpansConfig, config["spans"], "spans")
-    resolved = resolve(config["data"]["path"], spans)
+    wanted = config.get(INPUTS) or _inputs_of_rows(config)
+    inputs = [Inputs(**{**one, "keys": tuple(one["keys"])}) for one in wanted["files"]]
+    resolved = resolve_inputs(inputs[0], from_dict(SpansConfig, config["spans"], "spans"))
     files: tuple[InputFile, ...] = resolved.files
     prints = [resolved.fingerprint]
-    for split in (EVAL, TEST):
-        path = config["splits"].get(f"{split}_path")
-        if path:
-            explicit = resolve(path, SpansConfig(), split)
-            _check_apart(files, explicit.files, f"{split}_path")
-            files += explicit.files
-            prints.append(explicit.fingerprint)
-    prints += [fingerprint_of(join["path"]) for join in config["data"].get("joins", [])]
+    for one in inputs[1:]:
+        explicit = resolve_inputs(one, SpansConfig())
+        _check_apart(files, explicit.files, one.keys, inputs[0].keys)
+        files += explicit.files
+        prints.append(explicit.fingerprint)
+    prints += [fingerprint_of(path) for path in wanted["joined"]]
     return {
         FILES: files_property(files),
         SPANS: json.dumps(resolved.spans),
@@ -89,11 +98,35 @@ def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_apart(files: tuple[InputFile, ...], explicit: tuple[InputFile, ...], key: str) -> None:
-    paths = {file.path for file in files}
-    both = [file.path for file in explicit if file.path in paths]
+def inputs_section(inputs: Sequence[Inputs], joined: Sequence[str] = ()) -> dict[str, Any]:
+    """The section `inputs` of a component's configuration, as plain data.
+
+    Args:
+        inputs: What is read, the data first and then the files of explicit splits.
+        joined: Paths or globs of files that are not rows, but that a cache must depend on.
+    """
+    return {"files": [dataclasses.asdict(one) for one in inputs], "joined": list(joined)}
+
+
+def _inputs_of_rows(config: dict[str, Any]) -> dict[str, Any]:
+    inputs = [Inputs(path=config["data"]["path"])]
+    for split in (EVAL, TEST):
+        path = config["splits"].get(f"{split}_path")
+        if path:
+            inputs.append(Inputs(path=path, split=split, keys=(f"splits.{split}_path",)))
+    return inputs_section(inputs, [join["path"] for join in config["data"].get("joins", [])])
+
+
+def _check_apart(
+    files: Sequence[InputFile],
+    explicit: Sequence[InputFile],
+    keys: Sequence[str],
+    data_keys: Sequence[str],
+) -> None:
+    read = {path for file in files for path in (file.path, file.beside) if path}
+    both = [path for file in explicit for path in (file.path, file.beside) if path in read]
     if both:
         raise ConfigError(
-            f"splits.{key}: {both[0]} is also read by data.path (or the other split); "
-            "its rows would be on two sides. Narrow one of the patterns."
+            f"{', '.join(keys)}: {both[0]} is also read by {', '.join(data_keys)} (or the other "
+            "split); its rows would be on two sides. Narrow one of the patterns."
         )

@@ -95,6 +95,25 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
     def make_source(self, config: dict[str, Any]) -> Callable[[], Source]:
         """A picklable function that makes the task's source."""
 
+    def split_config(self, config: dict[str, Any]) -> SplitsConfig:
+        """The split rule; a task whose configuration has another one translates it."""
+        return from_dict(SplitsConfig, config["splits"], "splits")
+
+    @contextlib.contextmanager
+    def prepared(
+        self, config: dict[str, Any], files: list[InputFile], folder: str
+    ) -> Iterator[Callable[[], Source]]:
+        """The source that rows are read with, for as long as they are read.
+
+        A task that must look at all files before it can judge a row does so here.
+
+        Args:
+            config: The component's configuration.
+            files: All files.
+            folder: A folder that all workers see, for what it must remember meanwhile.
+        """
+        yield self.make_source(config)
+
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
@@ -109,9 +128,10 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = json.loads(exec_properties["config"])
-        split_config = from_dict(SplitsConfig, config["splits"], "splits")
+        split_config = self.split_config(config)
         ingest = from_dict(IngestConfig, config["ingest"], "ingest")
         files = [InputFile(**file) for file in json.loads(exec_properties[FILES])]
+        spans = json.loads(exec_properties[SPANS])
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
         quarantine = artifact_utils.get_single_instance(output_dict[QUARANTINE])
         examples.split_names = artifact_utils.encode_split_names(list(split_config.names))
@@ -119,30 +139,38 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         folders = {
             name: artifact_utils.get_split_uri([examples], name) for name in split_config.names
         }
-        source = self.make_source(config)
-        spans = json.loads(exec_properties[SPANS])
-        splitter = self._splitter(split_config, spans, files, source, quarantine.uri)
-        plan = Plan(source, splitter, ingest, folders, quarantine.uri)
-        summary = self._run(files, plan)
+        with self.prepared(config, files, os.path.join(quarantine.uri, ".prepared")) as source:
+            splitter = self.splitter(split_config, spans, files, source, quarantine.uri)
+            summary = self._run(files, Plan(source, splitter, ingest, folders, quarantine.uri))
         fileio.makedirs(quarantine.uri)
         _write_text(os.path.join(quarantine.uri, "summary.json"), summary.to_json())
         summary.check_bad_fraction(ingest.max_bad_fraction)
         summary.check_balance()
         splits.check_rows(dict(summary.written), split_config.names)
 
-    def _run(self, files: list[InputFile], plan: Plan) -> Summary:
-        """Reads and writes all files; returns what happened to their rows."""
-        folder = os.path.join(plan.quarantine, ".parts")
+    def each_file(
+        self, label: str, files: list[InputFile], do: beam.DoFn, folder: str
+    ) -> Iterator[str]:
+        """Lets workers do something with (number, file), and yields the texts they left.
+
+        They leave them by `leave_part`; they come in the order of the files.
+        """
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Files" >> beam.Create(list(enumerate(files)))
                 | "Spread" >> beam.Reshuffle()
-                | "Ingest" >> beam.ParDo(_IngestFile(plan, folder))
+                | label >> beam.ParDo(do)
             )
-        return total(Summary.from_json(text) for text in _take_parts(folder))
+        return _take_parts(folder)
 
-    def _splitter(
+    def _run(self, files: list[InputFile], plan: Plan) -> Summary:
+        """Reads and writes all files; returns what happened to their rows."""
+        folder = os.path.join(plan.quarantine, ".parts")
+        parts = self.each_file("Ingest", files, _IngestFile(plan, folder), folder)
+        return total(Summary.from_json(text) for text in parts)
+
+    def splitter(
         self,
         config: SplitsConfig,
         spans: list[int],
@@ -150,6 +178,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         source: Callable[[], Source],
         folder: str,
     ) -> Splitter:
+        """The rule that assigns rows to splits; `by: time` counts rows for it."""
         whole_span = spans[-1] if len(spans) > 1 and config.test and not config.test_path else None
         eval_fraction = 0.0 if config.eval_path else config.eval
         test_fraction = 0.0 if config.test_path or whole_span is not None else config.test
@@ -165,15 +194,8 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         self, files: list[InputFile], source: Callable[[], Source], folder: str
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Distinct seconds of all good rows, rising, and the number of rows at each."""
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Files" >> beam.Create(list(enumerate(files)))
-                | "Spread" >> beam.Reshuffle()
-                | "CountTimes" >> beam.ParDo(_CountTimes(source, folder))
-            )
         counts: Counter[int] = Counter()
-        for text in _take_parts(folder):
+        for text in self.each_file("CountTimes", files, _CountTimes(source, folder), folder):
             counts.update({int(second): n for second, n in json.loads(text).items()})
         seconds = np.array(sorted(counts), np.int64)
         return seconds, np.array([counts[int(s)] for s in seconds], np.int64)
@@ -196,7 +218,7 @@ class _CountTimes(beam.DoFn):
             seconds = self._source.seconds(self._source.read(block))
             values, times = np.unique(seconds, return_counts=True)
             counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-        _write_text(os.path.join(self._folder, f"part-{number:05d}.json"), json.dumps(counts))
+        leave_part(self._folder, number, json.dumps(counts))
 
 
 class _IngestFile(beam.DoFn):
@@ -232,7 +254,7 @@ class _IngestFile(beam.DoFn):
         summary.written = writer.written
         if lines is not None:
             fileio.rename(bad_rows + ".tmp", bad_rows, overwrite=True)
-        _write_text(os.path.join(self._folder, f"part-{number:05d}.json"), summary.to_json())
+        leave_part(self._folder, number, summary.to_json())
         _count(summary)
 
     def _ingest(
@@ -291,6 +313,11 @@ def _write_text(path: str, text: str) -> None:
     with fileio.open(path + ".tmp", "w") as file:
         file.write(text)
     fileio.rename(path + ".tmp", path, overwrite=True)
+
+
+def leave_part(folder: str, number: int, text: str) -> None:
+    """What a worker of `IngestExecutor.each_file` found in the file of that number."""
+    _write_text(os.path.join(folder, f"part-{number:05d}.json"), text)
 
 
 def _take_parts(folder: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -69,6 +70,12 @@ class JsonlReader(TextReader):
             if line.strip():
                 records.append(self._record(line, at))
         return records, used
+
+    def locate(self, data: bytes, indices: Sequence[int]) -> list[Record]:
+        """Lines of a block that `parse` took."""
+        lines = data.split(b"\n")
+        filled = [at for at, line in enumerate(lines) if line.strip()]
+        return [self._record(lines[filled[i]], filled[i]) for i in indices]
 
     def _record(self, line: bytes, at: int) -> Record:
         raw = line.decode("utf-8", "replace").rstrip("\r\n")

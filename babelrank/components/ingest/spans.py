@@ -8,6 +8,7 @@ does not match a file whose name begins with `.` or `_`, such as Spark's `_SUCCE
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import posixpath
@@ -33,11 +34,31 @@ class InputFile:
         path: Its full name.
         span: Span it belongs to; 0 without spans.
         split: Name of the split that all its rows belong to; empty: by the split rule.
+        beside: The file that is read line by line beside it; empty: none.
     """
 
     path: str
     span: int
     split: str = ""
+    beside: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Files that a task wants to be read, before they are looked for.
+
+    Attributes:
+        path: A pattern.
+        beside: Pattern of the files that are read line by line beside those; empty: none.
+        split: Name of the split that the files are; empty: the split rule decides. Only files
+            without one may have spans.
+        keys: The configuration's keys of `path` and `beside`, for messages.
+    """
+
+    path: str
+    beside: str = ""
+    split: str = ""
+    keys: tuple[str, ...] = ("data.path",)
 
 
 @dataclass(frozen=True)
@@ -62,8 +83,42 @@ def has_spans(pattern: str) -> bool:
     return any(match[1] == "SPAN" or match[3] for match in _TOKEN.finditer(pattern))
 
 
-def resolve(pattern: str, config: SpansConfig, split: str = "") -> Resolved:
-    """Finds the files that `pattern` stands for.
+def resolve_inputs(inputs: Inputs, config: SpansConfig) -> Resolved:
+    """Finds the files, and pairs those that are read side by side, in the order of their names.
+
+    Raises:
+        ConfigError: A pattern mixes `{SPAN}` with dates, or names a date in part.
+        InputError: No file matches, the wanted span is not there, or a file has no partner.
+    """
+    found = resolve(inputs.path, config, inputs.split, inputs.keys[0])
+    if not inputs.beside:
+        return found
+    beside = resolve(inputs.beside, config, inputs.split, inputs.keys[1])
+    sides = (found, beside)
+    if found.spans != beside.spans:
+        raise InputError(
+            f"{inputs.path} has the spans {found.spans}, {inputs.beside} {beside.spans}; "
+            f"a span needs files of both. Check {' and '.join(inputs.keys)}."
+        )
+    for span in found.spans:
+        counts = [sum(file.span == span for file in side.files) for side in sides]
+        if counts[0] != counts[1]:
+            raise InputError(
+                f"{inputs.path} matches {counts[0]} files and {inputs.beside} {counts[1]}; they "
+                f"are read in pairs, in the order of their names. "
+                f"Check {' and '.join(inputs.keys)}."
+            )
+    files = tuple(
+        dataclasses.replace(one, beside=other.path)
+        for one, other in zip(found.files, beside.files, strict=True)
+    )
+    prints = found.fingerprint + beside.fingerprint
+    both = hashlib.sha256(prints.encode()).hexdigest()[:32]
+    return Resolved(files, found.spans, found.version, both)
+
+
+def resolve(pattern: str, config: SpansConfig, split: str = "", key: str = "data.path") -> Resolved:
+    """Finds the files that `pattern`, the value of `key`, stands for.
 
     Raises:
         ConfigError: The pattern mixes `{SPAN}` with dates, or names a date in part.
@@ -83,7 +138,7 @@ def resolve(pattern: str, config: SpansConfig, split: str = "") -> Resolved:
     if not found:
         raise InputError(
             f"{pattern}: no {'complete span' if config.marker else 'file'} matches"
-            f" (looked for {_glob(pattern)}). Check data.path."
+            f" (looked for {_glob(pattern)}). Check {key}."
         )
     spans = _window(pattern, sorted(found), config)
     newest = {span: found[span][max(found[span])] for span in spans}

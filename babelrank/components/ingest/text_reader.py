@@ -89,6 +89,11 @@ class TextReader(abc.ABC):
         An incomplete last record is left over unless `final`.
         """
 
+    def locate(self, data: bytes, indices: Sequence[int]) -> list[Record]:
+        """Some rows of a block that `parse` took; only their lines and raw texts are asked for."""
+        records, _ = self.records(data, final=True)
+        return [records[i] for i in indices]
+
     def blocks(self, file: IO[bytes]) -> Iterator[Block]:
         """The file's blocks.
 
@@ -168,8 +173,7 @@ class TextReader(abc.ABC):
             return None
 
         def locate(indices: Sequence[int]) -> list[Location]:
-            records, _ = self.records(data, final=True)
-            return [_location(records[i], line) for i in indices]
+            return [_location(record, line) for record in self.locate(data, indices)]
 
         return Block(batch, locate, first_row)
 

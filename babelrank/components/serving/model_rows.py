@@ -6,7 +6,6 @@ by what a multivalent column is separated. That stands in `assets.extra/babelran
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from babelrank.components.errors import InputError, ModelError
+from babelrank.components.errors import InputError
 from babelrank.components.ingest.columns import to_seconds
+from babelrank.components.serving import model_folder
 
-FILE = "assets.extra/babelrank_rows.json"
+FILE = model_folder.ROWS
 
 NO_TIME = int(np.iinfo(np.int64).min)
 """Stands for a missing time; texts are '' and numbers NaN when missing."""
@@ -100,9 +100,7 @@ class RowsDescription:
 
     def save(self, model: str) -> None:
         """Writes the description beside a SavedModel."""
-        path = Path(model) / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        model_folder.write(Path(model), FILE, asdict(self))
 
     @classmethod
     def load(cls, model: Path) -> RowsDescription:
@@ -111,13 +109,7 @@ class RowsDescription:
         Raises:
             ModelError: There is none.
         """
-        try:
-            data = json.loads((model / FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{model}: no model that BabelRank exported ({error}). Give the folder of a "
-                "pushed version, or the folder that holds the versions."
-            ) from error
+        data = model_folder.read(model, FILE)
         columns = tuple(RowColumn(**column) for column in data.pop("columns"))
         return cls(columns=columns, **data)
 

@@ -1,4 +1,4 @@
-"""Asking an exported model for predictions: JSON lines in, JSON lines out, in order."""
+"""Asking an exported ranking model for scores: JSON lines in, scores out, in order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from babelrank.components.errors import InputError, ModelError
+from babelrank.components.errors import InputError
+from babelrank.components.serving import model_folder
 from babelrank.components.serving.model_rows import RowsDescription
 
 BATCH = 1024
 
 
 class Predictor:
-    """A loaded model.
+    """A loaded ranking model.
 
     Args:
         path: Folder of a SavedModel, or of numbered versions, of which the newest is taken.
@@ -25,16 +26,12 @@ class Predictor:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = _newest(path)
+        self.path = model_folder.newest(path)
         self._description = RowsDescription.load(self.path)
         import tensorflow as tf
 
         self._tf = tf
-        try:
-            # The signature does not keep the model alive.
-            self._model = tf.saved_model.load(str(self.path))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{self.path}: cannot load the model: {error}") from error
+        self._model = model_folder.load(self.path)
         self._signature = self._model.signatures[self._description.signature]
 
     def predict(self, lines: Iterable[str], batch: int = BATCH) -> Iterator[dict[str, Any]]:
@@ -54,18 +51,6 @@ class Predictor:
             outputs = self._signature(**tensors)[self._description.output].numpy()
             for value in outputs.tolist():
                 yield {self._description.output: value}
-
-
-def _newest(path: Path) -> Path:
-    if (path / "saved_model.pb").exists():
-        return path
-    versions = [p for p in path.glob("*") if p.name.isdecimal() and p.is_dir()]
-    if not versions:
-        raise ModelError(
-            f"{path}: no model here. Give the folder of a pushed version, or the folder that "
-            "holds the versions (`serving` in the output folder of a run)."
-        )
-    return max(versions, key=lambda version: int(version.name))
 
 
 def _row(line: str, number: int) -> tuple[dict[str, Any], int]:

@@ -48,9 +48,13 @@ class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
         if not training or not self.dropped:
             return inputs
         drawn = self._draw(tf.shape(inputs))
-        kept = tf.cast(drawn >= tf.constant(self._threshold, drawn.dtype), inputs.dtype)
-        # A product and no tf.where: its gradient is one more product, in the inputs' own type.
-        return inputs * (kept * tf.constant(1.0 / (1.0 - self.dropped), inputs.dtype))
+        kept = drawn >= tf.constant(self._threshold, drawn.dtype)
+        scale = tf.constant(1.0 / (1.0 - self.dropped), inputs.dtype)
+        # A product with a mask: its gradient is one more product. On a CPU the mask is made faster
+        # by tf.where in float32, and by a cast in bfloat16.
+        if inputs.dtype == tf.float32:
+            return inputs * tf.where(kept, scale, tf.zeros([], inputs.dtype))
+        return inputs * (tf.cast(kept, inputs.dtype) * scale)
 
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
         """Random integers of all 8 or 16 bits, cut out of whole 32 bit words."""

@@ -19,7 +19,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from babelrank.components.config import from_dict, to_dict
+from babelrank.components.config import from_dict
 from babelrank.components.evaluation.evaluator import (
     BASELINE,
     CANDIDATE,
@@ -29,7 +29,8 @@ from babelrank.components.evaluation.evaluator import (
     slice_arrays,
     slice_metrics,
 )
-from babelrank.components.evaluation.gate import OVERALL, EvaluationConfig, Finding
+from babelrank.components.evaluation.gate import RankingEvaluationConfig, to_json
+from babelrank.components.evaluation.verdict import OVERALL, Finding
 from babelrank.components.ranking import tfma_metrics
 
 BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -110,7 +111,7 @@ def evaluate(
     weight: str | None = None,
 ) -> tuple[Verdict, str, Any]:
     """Runs the executor; the verdict, the evaluation's folder and the blessing."""
-    config = from_dict(EvaluationConfig, gate, "evaluation")
+    config = from_dict(RankingEvaluationConfig, gate, "evaluation")
     metric = tfma.MetricConfig(
         class_name="RankingMetrics",
         module=tfma_metrics.__name__,
@@ -134,7 +135,7 @@ def evaluate(
                 eval_config(config, metric, "label", "score", weight)
             ),
             "example_splits": '["test"]',
-            "gate": json.dumps(to_dict(config)),
+            "gate": to_json(config),
         },
     )
     return Verdict.load(evaluation.uri), evaluation.uri, blessing
@@ -277,7 +278,7 @@ def test_verdict_keeps_what_is_not_a_number(tmp_path: Path):
 
 
 def test_eval_config():
-    config = from_dict(EvaluationConfig, {"min_auc": 0.5, "slices": ["a", "a*b"]})
+    config = from_dict(RankingEvaluationConfig, {"min_auc": 0.5, "slices": ["a", "a*b"]})
     found = eval_config(config, tfma.MetricConfig(class_name="M"), "label", "score", None)
     assert [list(spec.feature_keys) for spec in found.slicing_specs] == [[], ["a"], ["a", "b"]]
     (model,) = found.model_specs

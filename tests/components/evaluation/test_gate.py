@@ -1,4 +1,4 @@
-"""Tests of the gate: every kind of rule, in slices and overall, and the words it finds."""
+"""Tests of the gate's configurations: their errors, and the rules that they come to."""
 
 from __future__ import annotations
 
@@ -7,32 +7,30 @@ from typing import Any
 
 import pytest
 
-from babelrank.components.config import from_dict, to_dict
+from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.evaluation.gate import (
     METRICS,
-    OVERALL,
-    THRESHOLDS,
     EvaluationConfig,
+    RankingEvaluationConfig,
     Rule,
+    TranslationEvaluationConfig,
     check_objective,
-    judge,
+    from_json,
     rules,
+    threshold_names,
+    to_json,
 )
 
 NAN = math.nan
 
 
-def gate(**keys: Any) -> EvaluationConfig:
-    return from_dict(EvaluationConfig, keys, "evaluation")
+def gate(**keys: Any) -> RankingEvaluationConfig:
+    return from_dict(RankingEvaluationConfig, keys, "evaluation")
 
 
-def texts(
-    config: EvaluationConfig, candidate: dict[str, Any], baseline: dict[str, Any] | None
-) -> tuple[bool, list[str]]:
-    """The verdict, with each finding's sign before its text."""
-    blessed, findings = judge(config, candidate, baseline)
-    return blessed, [f"{'+' if f.ok else '-'} {f.text}" for f in findings]
+def translation(**keys: Any) -> TranslationEvaluationConfig:
+    return from_dict(TranslationEvaluationConfig, keys, "evaluation")
 
 
 class TestConfig:
@@ -74,9 +72,15 @@ class TestConfig:
     def test_a_drop_alone_needs_a_policy(self, policy: str):
         assert gate(max_auc_drop=0.1, first_run=policy).first_run == policy
 
-    def test_round_trip(self):
-        config = gate(min_auc=0.5, slices=["a"], each_slice={"max_log_loss": 1})
-        assert from_dict(EvaluationConfig, to_dict(config)) == config
+    @pytest.mark.parametrize(
+        "config",
+        [
+            gate(min_auc=0.5, slices=["a"], each_slice={"max_log_loss": 1}),
+            translation(min_bleu=20, each_slice={"min_chrf": 1}, significance=0.01),
+        ],
+    )
+    def test_round_trip(self, config: EvaluationConfig):
+        assert from_json(to_json(config)) == config
 
     def test_rules(self):
         config = gate(
@@ -94,9 +98,10 @@ class TestConfig:
         ]
 
     def test_every_threshold_is_a_rule_on_a_known_metric(self):
-        found = rules(gate(**dict.fromkeys(THRESHOLDS, 0.5)))
+        names = threshold_names(RankingEvaluationConfig)
+        found = rules(gate(**dict.fromkeys(names, 0.5)))
         known = {metric for metrics in METRICS.values() for metric in metrics}
-        assert len(found) == len(THRESHOLDS)
+        assert len(found) == len(names) == 10
         assert {rule.metric for rule in found} == known
 
     def test_objective(self):
@@ -107,165 +112,37 @@ class TestConfig:
             check_objective(sliced, "click")
 
 
-class TestAbsolute:
+class TestTranslation:
+    def test_rules(self):
+        found = rules(translation(**dict.fromkeys(threshold_names(TranslationEvaluationConfig), 1)))
+        assert [(rule.metric, rule.kind, rule.absolute) for rule in found] == [
+            ("bleu", "min", True),
+            ("bleu", "drop", False),
+            ("bleu", "gain", False),
+            ("chrf", "min", True),
+            ("chrf", "drop", False),
+            ("chrf", "gain", False),
+        ]
+
     @pytest.mark.parametrize(
-        ("key", "bound", "metric", "good", "bad", "words"),
+        ("keys", "message"),
         [
-            ("min_auc", 0.75, "auc", 0.75, 0.7499, "auc is 0.7499, below"),
-            ("min_pr_auc", 0.5, "pr_auc", 0.6, 0.4, "pr_auc is 0.4000, below"),
-            ("max_log_loss", 0.5, "log_loss", 0.5, 0.75, "log_loss is 0.7500, above"),
-            ("min_calibration", 0.5, "calibration", 0.5, 0.25, "calibration is 0.2500, below"),
-            ("max_calibration", 1.5, "calibration", 1.5, 2.0, "calibration is 2.0000, above"),
-            ("max_rmse", 1.0, "rmse", 1.0, 1.25, "rmse is 1.2500, above"),
+            ({}, r"^evaluation\.min_bleu: null, .* Set for instance min_bleu and max_bleu_drop\."),
+            ({"min_bleu_gain": -1}, r"^evaluation\.min_bleu_gain: got -1\.0; takes 0 or more"),
+            ({"min_bleu_gain": 0}, r"^evaluation\.first_run: thresholds: needs"),
+            ({"min_bleu": 1, "significance": 5}, r"^evaluation\.significance: got 5\.0; takes 0 <"),
+            ({"min_bleu": 1, "min_auc": 0.5}, r"^evaluation\.min_auc: "),
+            (
+                {"slices": [], "min_bleu": 1, "each_slice": {"min_bleu": 1}},
+                r"^evaluation\.each_slice: has bounds",
+            ),
         ],
     )
-    @pytest.mark.parametrize("baseline", [None, {OVERALL: {}}])
-    def test_bound(
-        self,
-        key: str,
-        bound: float,
-        metric: str,
-        good: float,
-        bad: float,
-        words: str,
-        baseline: Any,
-    ):
-        first = (
-            [] if baseline else ["+ No model was blessed before: only the min and max bounds ar"]
-        )
-        blessed, found = texts(gate(**{key: bound}), {OVERALL: {metric: good}}, baseline)
-        assert blessed
-        assert found[-1] == f"+ {metric} {good:.4f} keeps evaluation.{key} = {bound:g}."
-        assert [text[: len(first[0])] for text in found[:-1]] == first
-        blessed, found = texts(gate(**{key: bound}), {OVERALL: {metric: bad}}, baseline)
-        assert not blessed
-        assert found[-1] == f"- {words} evaluation.{key} = {bound:g}."
+    def test_errors(self, keys: dict[str, Any], message: str):
+        with pytest.raises(ConfigError, match=message):
+            translation(**keys)
 
-    @pytest.mark.parametrize("value", [NAN, math.inf, -math.inf, None])
-    @pytest.mark.parametrize("key", ["min_auc", "max_calibration", "max_auc_drop"])
-    def test_what_is_not_finite_is_refused(self, key: str, value: float | None):
-        config = gate(**{key: 0.5, "first_run": "refuse"})
-        metric = rules(config)[0].metric
-        candidate = {OVERALL: {} if value is None else {metric: value}}
-        blessed, found = texts(config, candidate, {OVERALL: {metric: 0.5}})
-        assert not blessed
-        assert found[0].startswith(f"- {metric} cannot be computed (got ")
-        assert found[0].endswith(f"Demanded by evaluation.{key} = 0.5.")
-
-
-class TestRelative:
-    @pytest.mark.parametrize(
-        ("key", "metric", "good", "bad", "words"),
-        [
-            ("max_auc_drop", "auc", 0.5, 0.25, "0.5000 below"),
-            ("max_pr_auc_drop", "pr_auc", 0.5, 0.25, "0.5000 below"),
-            ("max_log_loss_rise", "log_loss", 1.0, 1.25, "0.5000 above"),
-            ("max_rmse_rise", "rmse", 1.0, 1.25, "0.5000 above"),
-        ],
-    )
-    def test_bound(self, key: str, metric: str, good: float, bad: float, words: str):
-        config = gate(**{key: 0.25, "first_run": "bless"})
-        baseline = {OVERALL: {metric: 0.75}}
-        assert judge(config, {OVERALL: {metric: good}}, baseline)[0]
-        blessed, found = texts(config, {OVERALL: {metric: bad}}, baseline)
-        assert not blessed
-        assert found == [
-            f"- {metric} is {bad:.4f}, {words} the last blessed model's 0.7500; "
-            f"evaluation.{key} = 0.25 allows no more."
-        ]
-
-    def test_better_is_always_fine(self):
-        config = gate(max_auc_drop=0, max_log_loss_rise=0, first_run="bless")
-        candidate = {OVERALL: {"auc": 0.9, "log_loss": 0.1}}
-        assert judge(config, candidate, {OVERALL: {"auc": 0.8, "log_loss": 0.2}})[0]
-        assert judge(config, candidate, candidate)[0]
-
-    def test_a_baseline_that_cannot_be_computed_demands_nothing(self):
-        config = gate(max_auc_drop=0, first_run="bless")
-        assert judge(config, {OVERALL: {"auc": 0.1}}, {OVERALL: {"auc": NAN}})[0]
-        assert judge(config, {OVERALL: {"auc": 0.1}}, {})[0]
-
-
-class TestFirstRun:
-    CANDIDATE = {OVERALL: {"auc": 0.6}}
-
-    def test_thresholds(self):
-        config = gate(min_auc=0.5, max_auc_drop=0.1)
-        blessed, found = texts(config, self.CANDIDATE, None)
-        assert blessed
-        assert found == [
-            "+ No model was blessed before: only the min and max bounds are applied.",
-            "+ auc 0.6000 keeps evaluation.min_auc = 0.5.",
-        ]
-        assert not judge(gate(min_auc=0.7), self.CANDIDATE, None)[0]
-
-    def test_bless_takes_whatever_comes(self):
-        blessed, found = texts(gate(min_auc=0.7, first_run="bless"), self.CANDIDATE, None)
-        assert blessed
-        assert found == [
-            "+ No model was blessed before, and evaluation.first_run: bless takes the first one."
-        ]
-
-    def test_refuse_refuses_even_a_good_one(self):
-        blessed, found = texts(gate(min_auc=0.5, first_run="refuse"), self.CANDIDATE, None)
-        assert not blessed
-        assert found[0].startswith(
-            "- No model was blessed before, and evaluation.first_run: refuse"
-        )
-        assert found[1] == "+ auc 0.6000 keeps evaluation.min_auc = 0.5."
-
-    @pytest.mark.parametrize("policy", ["thresholds", "bless", "refuse"])
-    def test_the_second_run_ignores_it(self, policy: str):
-        config = gate(min_auc=0.5, first_run=policy)
-        assert judge(config, self.CANDIDATE, self.CANDIDATE)[0]
-        assert not judge(config, {OVERALL: {"auc": 0.4}}, self.CANDIDATE)[0]
-
-
-class TestSlices:
-    CONFIG = gate(min_auc=0.5, slices=["os"], each_slice={"min_auc": 0.75, "max_auc_drop": 0.125})
-
-    def test_the_rule_of_a_slice_is_not_for_the_whole(self):
-        candidate = {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.8}, "os=b": {"auc": 0.9}}
-        blessed, found = texts(self.CONFIG, candidate, candidate)
-        assert blessed
-        assert found == [
-            "+ auc 0.6000 keeps evaluation.min_auc = 0.5.",
-            "+ auc in all 2 slices keeps evaluation.each_slice.min_auc = 0.75.",
-            "+ auc in all 2 slices keeps evaluation.each_slice.max_auc_drop = 0.125.",
-        ]
-
-    def test_the_rule_of_the_whole_is_not_for_a_slice(self):
-        config = gate(min_auc=0.5, slices=["os"])
-        assert judge(config, {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.1}}, None)[0]
-
-    def test_each_broken_slice_is_named(self):
-        candidate = {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.5}, "os=b": {"auc": 0.8}}
-        baseline = {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.5}, "os=b": {"auc": 1.0}}
-        blessed, found = texts(self.CONFIG, candidate, baseline)
-        assert not blessed
-        assert found[1:] == [
-            "- auc in the slice os=a is 0.5000, below evaluation.each_slice.min_auc = 0.75.",
-            "- auc in the slice os=b is 0.8000, 0.2000 below the last blessed model's 1.0000; "
-            "evaluation.each_slice.max_auc_drop = 0.125 allows no more.",
-        ]
-
-    def test_a_new_slice_has_nothing_to_fall_below(self):
-        candidate = {OVERALL: {"auc": 0.6}, "os=new": {"auc": 0.75}}
-        assert judge(self.CONFIG, candidate, {OVERALL: {"auc": 0.6}})[0]
-
-    def test_no_slice_is_large_enough(self):
-        blessed, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}}, None)
-        assert not blessed
-        assert found[-1] == (
-            "- evaluation.each_slice.min_auc: no slice has evaluation.min_slice_examples examples."
-        )
-
-    def test_no_examples_at_all(self):
-        blessed, found = texts(gate(min_auc=0.5), {}, {})
-        assert not blessed
-        assert found == ["- evaluation.min_auc: the split has no examples."]
-
-    def test_a_slice_with_one_label_only(self):
-        blessed, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}, "os=a": {"auc": NAN}}, None)
-        assert not blessed
-        assert "- auc in the slice os=a cannot be computed (got nan); does" in found[-1]
+    def test_differences_count_as_they_are_unless_a_level_is_set(self):
+        assert translation(min_bleu=1).level is None
+        assert translation(min_bleu=1, significance=0.05).level == 0.05
+        assert gate(min_auc=0.5).level is None

@@ -10,6 +10,7 @@ import pytest
 from babelrank.components.evaluation.plots import (
     MAX_POINTS,
     average,
+    bars_svg,
     calibration_svg,
     curve_svg,
     roc_svg,
@@ -92,3 +93,19 @@ def test_calibration_of_ratings_spans_the_data() -> None:
 def test_calibration_of_one_bucket_and_zero_counts() -> None:
     assert calibration_svg([(0.1, 0.1, 0)], "x") is not None
     assert calibration_svg([(0.0, 0.0, 5)], "x") is not None
+
+
+def test_bars_with_and_without_a_baseline() -> None:
+    bars = [("1-5", 1200, 38.25, math.nan), ("<6", 3, math.nan, 1.0)]
+    svg = bars_svg(bars, "BLEU", "x")
+    assert svg is not None
+    assert ">38.2<" in svg
+    assert ">(1,200)<" in svg
+    assert "&lt;6" not in svg
+    assert "var(--baseline" not in svg
+    both = bars_svg([("1-5", 1200, 38.25, 37.0), ("<6", 3, 20.0, math.nan)], "BLEU", "x")
+    assert both is not None
+    assert "&lt;6" in both
+    assert ">baseline<" in both
+    assert "var(--baseline" in both
+    assert bars_svg(bars[1:], "BLEU", "x") is None

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babelrank.components.evaluation import report, wording
+from babelrank.components.evaluation import page, report, wording
 from babelrank.components.evaluation.report import (
     Charts,
     Finding,
     RowsSummary,
     RunSummary,
+    SampleTranslation,
     SliceRow,
     StepSummary,
     verdict_lines,
@@ -96,6 +97,57 @@ FAILED = RunSummary(
 RATING = dataclasses.replace(PUSHED, metrics={"rmse": 0.88}, baseline=None, optimum=None)
 
 
+SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
+TRANSLATED = RunSummary(
+    run_id="r3",
+    pipeline="en-he",
+    task="translation",
+    status="pushed",
+    blessed=True,
+    started="2026-03-04T10:15:01.5+00:00",
+    metrics={"bleu": 31.27, "chrf": 54.61, "examples": 2003.0},
+    baseline={"bleu": 30.12, "chrf": 54.58, "examples": 2003.0},
+    intervals={"bleu": (30.01, 32.55)},
+    p_values={"bleu": 0.0123, "chrf": 0.41},
+    signatures={"bleu": SIGNATURE},
+    split="test",
+    languages=("pt_BR", "he"),
+    vocabulary={
+        "source": {"size": 8000, "subwords_per_word": 1.31},
+        "target": {"size": 7000, "unknown_share": 0.002},
+    },
+    vocabulary_notes=("Not covered, target: \u2603 (12).",),
+)
+LENGTHS = (
+    SliceRow(slice="1-5", examples=700, metrics={"bleu": 38.2}, baseline={"bleu": 37.5}),
+    SliceRow(slice="6-10", examples=9, metrics={"bleu": 21.4}),
+)
+HEBREW = "\u05d0\u05e0\u05d9"
+TRANSLATIONS = Charts(
+    slices=LENGTHS,
+    lengths=LENGTHS,
+    evaluation={"bleu": [(100, 3.0), (200, 30.4)]},
+    samples=(
+        SampleTranslation(
+            kind="worst",
+            chrf=0,
+            source="Eu <b>",
+            reference=f"{HEBREW}\u200f!",
+            translation="",
+            baseline="",
+        ),
+        SampleTranslation(
+            kind="best",
+            chrf=100,
+            source="1 \u202eX",
+            reference="\u0645\u06cc\u200c\u062e",
+            translation="x",
+            baseline="y",
+        ),
+    ),
+)
+
+
 class _Reader(HTMLParser):
     """Collects tags, attributes and text, and checks that tags close in order."""
 
@@ -133,8 +185,8 @@ def _page(folder: Path, summary: RunSummary, charts: Charts | None = None) -> tu
     return html, reader
 
 
-@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED, RATING])
-@pytest.mark.parametrize("charts", [CHARTS, Charts()])
+@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED, RATING, TRANSLATED])
+@pytest.mark.parametrize("charts", [CHARTS, Charts(), TRANSLATIONS])
 def test_page_is_self_contained_and_accessible(
     tmp_path: Path, summary: RunSummary, charts: Charts
 ) -> None:
@@ -175,6 +227,38 @@ def test_pushed_page_says_what_matters(tmp_path: Path) -> None:
         "2026-03-04 10:15 UTC",
     ):
         assert text in page.text
+
+
+def test_translation_page_says_what_matters(tmp_path: Path) -> None:
+    _, page = _page(tmp_path, TRANSLATED, TRANSLATIONS)
+    for text in (
+        "translation, pt_BR to he",
+        "BLEU 31.3 95 %: 30.0 to 32.5 baseline 30.1 +1.1 better significant (p = 0.012)",
+        "chrF 54.6 baseline 54.6 +0.03 better not significant (p = 0.410)",
+        f"BLEU {SIGNATURE}",
+        "Vocabulary source target Subwords 8,000 7,000 Subwords per word 1.310 – "
+        "Share of unknown subwords – 0.20 % Not covered, target: \u2603 (12).",
+        "1-5 700 38.2 +0.7 better",
+        "BLEU by length",
+        "best 30.4 at 200",
+        "Worst chrF 0.0 Source Eu <b> Reference",
+        "This model (empty) Baseline the same",
+        "Best chrF 100.0 Source 1 \\u202eX",
+        "This model x Baseline y",
+    ):
+        assert text in page.text
+    assert "At random" not in page.text
+
+
+def test_sentences_carry_their_language_and_direction(tmp_path: Path) -> None:
+    html, page = _page(tmp_path, TRANSLATED, TRANSLATIONS)
+    sides = [attributes for tag, attributes in page.tags if tag == "dd" and "dir" in attributes]
+    assert [side["dir"] for side in sides] == ["auto"] * 7
+    assert [side["lang"] for side in sides] == ["pt-BR", "he", "he", "pt-BR", "he", "he", "he"]
+    assert f"{HEBREW}\u200f!" in html  # marks that scripts need stay; overrides do not
+    assert "\u0645\u06cc\u200c\u062e" in html
+    assert "\u202e" not in html
+    assert "Eu &lt;b&gt;" in html
 
 
 def test_raw_rows_are_escaped_and_made_visible(tmp_path: Path) -> None:
@@ -239,12 +323,12 @@ def _run_json(folder: Path, summary: RunSummary) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED])
+@pytest.mark.parametrize("summary", [PUSHED, REFUSED, FAILED, TRANSLATED])
 def test_run_json_has_exactly_these_keys(tmp_path: Path, summary: RunSummary) -> None:
     assert set(_run_json(tmp_path, summary)) == {
         *("status", "blessed", "pushed_model", "metrics", "baseline", "rows", "seconds", "spans"),
         *("versions", "run_id", "pipeline", "task", "started", "split", "splits", "verdict"),
-        *("steps", "optimum"),
+        *("steps", "optimum", "intervals", "p_values", "signatures", "languages", "vocabulary"),
     }
 
 
@@ -308,6 +392,21 @@ def test_verdict_lines_of_a_pushed_run() -> None:
     ]
 
 
+def test_verdict_lines_of_a_translation_run() -> None:
+    assert verdict_lines(TRANSLATED)[0] == (
+        "PUSHED  bleu 31.3 (baseline 30.1, +1.1, p = 0.012), chrf 54.6 (baseline 54.6, +0.03, "
+        "p = 0.410), examples 2,003 (baseline 2,003, no change)"
+    )
+
+
+def test_run_json_of_a_translation_run(tmp_path: Path) -> None:
+    content = _run_json(tmp_path, TRANSLATED)
+    assert content["metrics"] == {"bleu": 31.27, "chrf": 54.61, "examples": 2003.0}
+    assert content["intervals"] == {"bleu": [30.01, 32.55]}
+    assert content["signatures"] == {"bleu": SIGNATURE}
+    assert content["languages"] == ["pt_BR", "he"]
+
+
 def test_verdict_lines_of_refused_and_failed_runs() -> None:
     assert "  NO  calibration 1.3 on slice hour=3 is above 1.1." in verdict_lines(REFUSED)
     assert verdict_lines(FAILED)[:2] == ["FAILED at Ingest", "  Ingest: BadRows: 6 %"]
@@ -338,6 +437,23 @@ def test_difference(value: float, baseline: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("bleu", 9.26, "9.3"), ("auc", 0.7712, "0.771"), ("chrf", math.nan, "n/a")],
+)
+def test_figure(name: str, value: float, text: str) -> None:
+    assert wording.figure(name, value) == text
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [(0.000999, "significant (p < 0.001)"), (0.049, "significant (p = 0.049)")]
+    + [(0.05, "not significant (p = 0.050)"), (math.nan, "significance unknown")],
+)
+def test_significance(p_value: float, text: str) -> None:
+    assert wording.significance(p_value) == text
+
+
+@pytest.mark.parametrize(
     ("name", "value", "baseline", "expected"),
     [("auc", 0.8, 0.7, True), ("rmse", 0.8, 0.7, False), ("calibration", 0.98, 1.1, True)]
     + [("auc", 0.7, 0.7, None), ("mystery", 1.0, 2.0, None), ("auc", math.nan, 0.7, None)],
@@ -364,7 +480,7 @@ def test_share(part: int, whole: int, text: str) -> None:
 
 
 def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
-    names, rows = report.slice_table(CHARTS.slices)
+    names, rows = page.slice_table(CHARTS.slices)
     assert names == ["auc"]
     assert [(row["bar"], row["tick"]) for row in rows] == [(100.0, 50.0), (None, None)]
 

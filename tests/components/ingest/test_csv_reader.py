@@ -288,3 +288,11 @@ def test_whole_blocks_and_single_records_agree():
         assert used == len(data)
         accepted += 1
     assert accepted > 30
+
+
+def test_columns_by_number():
+    data = b'x,1,"2,2"\ny,3,4\n'
+    assert read(data, positions=(2, 0)) == ([("2,2", "x"), ("4", "y")], [])
+    assert read(data + b"z,5\n", positions=(1, 0))[1] == [(3, "wrong_field_count")]
+    with pytest.raises(InputError, match="first row has 3 columns.*expected a column 3"):
+        read(data, positions=(0, 3))

@@ -6,7 +6,8 @@ import pytest
 
 import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.errors import ConfigError, InputError
-from babelrank.components.ingest.driver import resolve_properties
+from babelrank.components.ingest.driver import inputs_section, resolve_properties
+from babelrank.components.ingest.spans import Inputs
 
 
 def write(folder, *names):
@@ -32,7 +33,9 @@ def resolve(folder, path="log.csv", joins=(), spans=None, **splits):
 def test_one_file(tmp_path):
     write(tmp_path, "log.csv")
     found = resolve(tmp_path)
-    assert json.loads(found["files"]) == [{"path": f"{tmp_path}/log.csv", "span": 0, "split": ""}]
+    assert json.loads(found["files"]) == [
+        {"path": f"{tmp_path}/log.csv", "span": 0, "split": "", "beside": ""}
+    ]
     assert (found["spans"], found["span"], found["version"]) == ("[0]", 0, None)
 
 
@@ -74,3 +77,64 @@ def test_missing_files(tmp_path, missing):
     write(tmp_path, "log.csv")
     with pytest.raises(InputError, match=r"no\.csv: no"):
         resolve(tmp_path, **missing)
+
+
+def pairs(folder, *inputs, spans=None):
+    inputs = [
+        Inputs(
+            path=f"{folder}/{one['path']}",
+            beside=f"{folder}/{one['beside']}" if "beside" in one else "",
+            split=one.get("split", ""),
+            keys=("the.source", "the.target"),
+        )
+        for one in inputs
+    ]
+    return resolve_properties({"spans": spans or {}, "inputs": inputs_section(inputs)})
+
+
+def test_files_side_by_side(tmp_path):
+    write(tmp_path, "1/a.en", "2/b.en", "2/a.en", "2/x.de", "1/x.de", "2/y.de", "t.en", "t.de")
+    found = pairs(
+        tmp_path,
+        {"path": "{SPAN}/*.en", "beside": "{SPAN}/*.de"},
+        {"path": "t.en", "beside": "t.de", "split": "test"},
+        spans={"window": 2},
+    )
+    files = [
+        (file["path"], file["beside"], file["span"], file["split"])
+        for file in json.loads(found["files"])
+    ]
+    assert files == [
+        (f"{tmp_path}/1/a.en", f"{tmp_path}/1/x.de", 1, ""),
+        (f"{tmp_path}/2/a.en", f"{tmp_path}/2/x.de", 2, ""),
+        (f"{tmp_path}/2/b.en", f"{tmp_path}/2/y.de", 2, ""),
+        (f"{tmp_path}/t.en", f"{tmp_path}/t.de", 0, "test"),
+    ]
+    (tmp_path / "2/x.de").write_text("changed")
+    again = pairs(
+        tmp_path,
+        {"path": "{SPAN}/*.en", "beside": "{SPAN}/*.de"},
+        {"path": "t.en", "beside": "t.de", "split": "test"},
+        spans={"window": 2},
+    )
+    assert again["input_fingerprint"] != found["input_fingerprint"]
+
+
+def test_files_without_a_partner(tmp_path):
+    write(tmp_path, "1/a.en", "1/b.en", "1/a.de", "2/a.en")
+    with pytest.raises(InputError, match=r"1/\*\.en matches 2 files and .*1/\*\.de 1; .*pairs"):
+        pairs(tmp_path, {"path": "1/*.en", "beside": "1/*.de"})
+    with pytest.raises(InputError, match=r"has the spans \(2,\), .* \(1,\); .*the\.source and the"):
+        pairs(tmp_path, {"path": "{SPAN}/a.en", "beside": "{SPAN}/a.de"})
+    with pytest.raises(InputError, match=r"no\.de: no file.*Check the\.target"):
+        pairs(tmp_path, {"path": "1/a.en", "beside": "no.de"})
+
+
+def test_a_file_beside_must_not_be_in_two_splits(tmp_path):
+    write(tmp_path, "a.en", "a.de", "b.en")
+    with pytest.raises(ConfigError, match=r"the\.source, the\.target: .*a\.de is also read by"):
+        pairs(
+            tmp_path,
+            {"path": "a.en", "beside": "a.de"},
+            {"path": "b.en", "beside": "a.de", "split": "eval"},
+        )

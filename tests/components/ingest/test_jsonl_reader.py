@@ -128,3 +128,10 @@ def test_any_block_size_gives_the_same_rows(monkeypatch):
         for size in (16, rng.randrange(17, 64), 1 << 20):
             monkeypatch.setattr(text_reader, "PIECE_BYTES", rng.randrange(8, 99))
             assert read(data, {"id": pa.string()}, size) == (good, bad), (size, data)
+
+
+def test_rows_are_found_again():
+    data = b'{"id": "a"}\n\n \n{"id": "b"}\n{"id": "c"}\n'
+    (block,) = JsonlReader("log.jsonl", {"id": pa.string()}).blocks(io.BytesIO(data))
+    places = [(place.position, place.raw) for place in block.locate([1, 2])]
+    assert places == [("line 4", '{"id": "b"}'), ("line 5", '{"id": "c"}')]

@@ -1,0 +1,187 @@
+"""What a run of a pipeline came to, as plain data: all that the report says and draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from babelrank.components.evaluation.verdict import Finding
+from babelrank.components.evaluation.wording import difference, figure, label
+
+Point = tuple[float, float]
+
+BadRow = tuple[str, str, int | str, str]
+"""(reason, file, line or row-group offset, the row as it was read)."""
+INTERRUPTED = "interrupted"
+"""The error of a step that was stopped by Ctrl-C or SIGTERM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSummary:
+    """How one step of the pipeline went; `seconds` is None when it did not run."""
+
+    name: str
+    state: Literal["ran", "cached", "failed", "skipped", "not reached"]
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSummary:
+    """What became of the input's rows: read = used + dropped + quarantined.
+
+    Attributes:
+        read: Rows read.
+        used: Rows that became examples.
+        dropped: Reason to number of rows that the configuration says to leave out.
+        quarantined: Reason to number of rows that could not be used.
+        examples: A few quarantined rows.
+    """
+
+    read: int
+    used: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    examples: tuple[BadRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One run of a pipeline.
+
+    Attributes:
+        task: `ranking` or `translation`.
+        blessed: What the gate said; None if it was not reached.
+        pushed_model: Folder of the pushed model; None if nothing was pushed.
+        started: ISO 8601 time.
+        seconds: Step to seconds.
+        metrics: Metric to value of the candidate on `split`; empty before evaluation.
+        baseline: The same of the last blessed model; None without one.
+        intervals: Metric to the bounds of its 95 % interval, where that was computed.
+        p_values: Metric to the p-value of its difference to the baseline, where computed.
+        signatures: Metric to how exactly it was computed, for others to repeat.
+        split: Split that the gate used.
+        split_note: Sentence that says why that split.
+        rows: None if no row was counted.
+        splits: Split to number of examples.
+        spans: Spans that were read.
+        optimum: Metric to the best value that any model could reach, where the data are simulated.
+        languages: Codes of the source and the target language (translation).
+        vocabulary: Side to the figures of its vocabulary, by name (translation).
+        vocabulary_notes: Sentences about it.
+        config_yaml: The configuration in full.
+    """
+
+    run_id: str
+    pipeline: str
+    task: str
+    status: Literal["pushed", "refused", "failed", "interrupted"]
+    started: str
+    blessed: bool | None = None
+    pushed_model: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    steps: tuple[StepSummary, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    baseline: Mapping[str, float] | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    split: str = ""
+    split_note: str = ""
+    verdict: tuple[Finding, ...] = ()
+    rows: RowsSummary | None = None
+    splits: Mapping[str, int] = field(default_factory=dict)
+    spans: tuple[int, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    optimum: Mapping[str, float] | None = None
+    languages: tuple[str, str] | None = None
+    vocabulary: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    vocabulary_notes: tuple[str, ...] = ()
+    config_yaml: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceRow:
+    """What the model does on one slice of the gate's split.
+
+    Attributes:
+        slice: Name as in "hour=3".
+        examples: Number of examples in the slice.
+        metrics: Metric name to value, of the candidate.
+        baseline: The same of the baseline model; None without one.
+    """
+
+    slice: str
+    examples: int
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleTranslation:
+    """A sentence of the gate's split, and what became of it.
+
+    Attributes:
+        kind: Why it is shown: as one of the worst or best by chrF, or at random.
+        chrf: chrF of the translation.
+        baseline: The baseline model's translation; None without one.
+    """
+
+    kind: str
+    chrf: float
+    source: str
+    reference: str
+    translation: str
+    baseline: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charts:
+    """The series that the report draws; each may be empty.
+
+    Attributes:
+        roc: (false positive rate, true positive rate) of the candidate, in any order.
+        roc_baseline: The same of the baseline.
+        calibration: (mean prediction, mean label, number of examples) of buckets of predictions.
+        loss: (step, training loss).
+        evaluation: Metric name to (step, value on the eval split during training).
+        slices: Rows of the table of slices, in the order to show them.
+        lengths: The slices by source length, named by their bucket, short ones first (translation).
+        samples: Translations to look at (translation).
+    """
+
+    roc: Sequence[Point] = ()
+    roc_baseline: Sequence[Point] = ()
+    calibration: Sequence[tuple[float, float, float]] = ()
+    loss: Sequence[Point] = ()
+    evaluation: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    slices: tuple[SliceRow, ...] = ()
+    lengths: tuple[SliceRow, ...] = ()
+    samples: tuple[SampleTranslation, ...] = ()
+
+
+def headline(summary: RunSummary) -> str:
+    """How the run ended, in two or three words: `Pushed`, `Refused`, `Failed at Trainer`."""
+    if summary.status in ("pushed", "refused"):
+        return summary.status.capitalize()
+    failed = [step.name for step in summary.steps if step.state == "failed"]
+    return summary.status.capitalize() + (f" at {', '.join(failed)}" if failed else "")
+
+
+def reachable(summary: RunSummary) -> dict[str, str]:
+    """For each metric with a known optimum, a sentence on how near the model came."""
+    sentences = {}
+    for name, best in (summary.optimum or {}).items():
+        value = summary.metrics.get(name, math.nan)
+        if not (math.isfinite(value) and math.isfinite(best)):
+            continue
+        text = f"{label(name)} {figure(name, value)} of {figure(name, best)} reachable"
+        if name == "auc" and best > 0.5:
+            way = 100 * (value - 0.5) / (best - 0.5)
+            text += f" ({way:.0f} % of the way from 0.5)"
+        else:
+            text += f" ({difference(value, best)})"
+        sentences[name] = text
+    return sentences

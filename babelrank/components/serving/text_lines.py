@@ -1,0 +1,51 @@
+"""Lines of text from standard input or a file: what a line is, and what is wrong with one.
+
+Only a line feed ends a line, with or without a carriage return before it. All else that Unicode
+calls a line break (U+2028, U+0085, a carriage return alone) belongs to a sentence, so that the
+lines of two aligned files stay aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from babelrank.components.errors import InputError
+
+_MARK = "\ufeff"
+
+
+def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines without their ends.
+
+    Args:
+        lines: Raw lines, as a file that is open for bytes gives them.
+        name: Where they come from, for messages.
+
+    Raises:
+        InputError: A line is not UTF-8; names it.
+    """
+    for number, raw in enumerate(lines, 1):
+        try:
+            text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name}, line {number}: byte {error.start + 1} is not UTF-8 "
+                f"({raw[error.start : error.start + 1].hex()}); takes UTF-8 text."
+            ) from None
+        yield text.removeprefix(_MARK) if number == 1 else text
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file, plain or compressed (.gz, .xz, .zst).
+
+    Raises:
+        InputError: The file cannot be read, or is not UTF-8.
+    """
+    from babelrank.components.ingest.files import open_input
+
+    with open_input(str(path)) as file:
+        raw = file.read().split(b"\n")
+    if not raw[-1]:  # the last line has its end
+        raw.pop()
+    return list(decoded(raw, str(path)))

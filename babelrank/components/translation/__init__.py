@@ -1,0 +1,1 @@
+"""Translation: from parallel text to a model that translates raw strings."""

@@ -1,0 +1,101 @@
+"""The translation pipeline's graph: which component feeds which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.types import BaseChannel as Channel
+
+from babelrank.components.evaluation.evaluator import Evaluator, eval_config
+from babelrank.components.translation import carried, records, signatures, tfma_metrics, trainer
+from babelrank.components.translation.example_gen import ParallelTextExampleGen
+from babelrank.components.translation.schema import schema_text
+from babelrank.components.translation.transform import SubwordTransform
+from babelrank.components.translation.vocabulary import SubwordVocabulary
+from babelrank.pipelines import graph
+from babelrank.pipelines.config import TranslationConfig
+
+
+def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeline:
+    """The graph that takes parallel text to a pushed model.
+
+    Args:
+        config: The configuration.
+        out: Output folder; everything that the run leaves is under it.
+    """
+    layout = graph.Layout(out)
+    ingest = ParallelTextExampleGen(config.data, config.splits, config.spans, config.ingest)
+    examples = ingest.outputs["examples"]
+    statistics, schema, validator = graph.validation(examples, schema_text())
+    baseline = graph.baseline()
+    resolvers, vocabulary = _vocabulary(config, examples)
+    transform = SubwordTransform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        subwords=vocabulary.outputs["subwords"],
+        splits_config=graph.transformed_splits(),
+    ).with_id("Transform")
+    train = graph.trainer(
+        trainer.run_fn,
+        layout,
+        transform,
+        schema.outputs["schema"],
+        graph.plain(config, "data", "model", "decoding", "training"),
+    )
+    evaluator = _evaluator(config, examples, train, baseline)
+    return graph.pipeline(
+        config,
+        layout,
+        [
+            ingest.with_id("Ingest"),
+            statistics,
+            schema,
+            validator,
+            *resolvers,
+            vocabulary,
+            transform,
+            train,
+            baseline,
+            evaluator,
+            graph.pusher(config, layout, train, evaluator),
+        ],
+    )
+
+
+def _vocabulary(
+    config: TranslationConfig, examples: Channel
+) -> tuple[list[tfx.dsl.Resolver], SubwordVocabulary]:
+    """The vocabulary, and what finds the one to carry over, if that is wanted."""
+    if config.vocabulary.reuse == "never":
+        return [], SubwordVocabulary(examples, config.data, config.vocabulary)
+    last = carried.last_blessed_subwords(examples, config.data, config.vocabulary)
+    vocabulary = SubwordVocabulary(
+        examples, config.data, config.vocabulary, reuse=last.outputs[carried.SUBWORDS]
+    )
+    return [last], vocabulary
+
+
+def _evaluator(
+    config: TranslationConfig,
+    examples: Channel,
+    train: tfx.components.Trainer,
+    baseline: tfx.dsl.Resolver,
+) -> Evaluator:
+    metric = tfma.MetricConfig(
+        class_name="TranslationMetrics",
+        module=tfma_metrics.__name__,
+        config=json.dumps({"language": config.data.target.language}),
+    )
+    return Evaluator(
+        examples=examples,
+        model=train.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        split=config.splits.gate,
+        eval_config=eval_config(
+            config.evaluation, metric, records.TARGET, signatures.TRANSLATION, None
+        ),
+        gate=config.evaluation,
+    )

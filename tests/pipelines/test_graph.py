@@ -1,0 +1,117 @@
+"""Tests of both graphs as TFX compiles them: their steps, what feeds what, what is never cached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babelrank.components.config import from_dict, to_dict
+from babelrank.pipelines import local
+from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+from babelrank.pipelines.graph import Layout, compiled
+from babelrank.pipelines.run import graph_function
+
+RANKING = {
+    "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
+    "evaluation": {"min_auc": 0.6},
+}
+TRANSLATION = {
+    "data": {"path": "none/*.tsv", "source": "en", "target": "ja"},
+    "evaluation": {"min_bleu": 20},
+    "push": {"directory": "/elsewhere"},
+}
+
+
+def nodes(config: PipelineConfig) -> dict[str, Any]:
+    """The compiled nodes by name; compiling needs no data."""
+    ir = compiled(graph_function(config)(config, Path("/out")))
+    assert ir.pipeline_info.id == config.name
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
+
+
+@pytest.fixture(scope="module")
+def ranking() -> dict[str, Any]:
+    return nodes(from_dict(RankingConfig, RANKING))
+
+
+@pytest.fixture(scope="module")
+def translation() -> dict[str, Any]:
+    return nodes(from_dict(TranslationConfig, TRANSLATION))
+
+
+def parameter(node: Any, name: str) -> str:
+    text: str = node.parameters.parameters[name].field_value.string_value
+    return text
+
+
+def test_steps(ranking: dict[str, Any], translation: dict[str, Any]):
+    common = {"Ingest", "StatisticsGen", "Schema", "ExampleValidator", "Transform", "Trainer"}
+    common |= {"Baseline", "Evaluator", "Pusher"}
+    assert set(ranking) == common
+    assert set(translation) == common | {"SubwordVocabulary"}
+
+
+def test_what_feeds_what(translation: dict[str, Any]):
+    before = {name: set(node.upstream_nodes) for name, node in translation.items()}
+    assert before["SubwordVocabulary"] >= {"Ingest"}
+    assert before["Transform"] == {"Ingest", "Schema", "SubwordVocabulary"}
+    assert before["Trainer"] == {"Transform", "Schema"}
+    assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline"}
+    assert before["Pusher"] == {"Trainer", "Evaluator"}
+    order = list(translation)
+    assert all(order.index(name) > order.index(n) for name in before for n in before[name])
+
+
+def test_a_vocabulary_that_is_carried_over():
+    graph = nodes(from_dict(TranslationConfig, {**TRANSLATION, "vocabulary": {"reuse": "latest"}}))
+    assert "CarriedVocabulary" in graph["SubwordVocabulary"].upstream_nodes
+    assert set(graph) - set(local.HIDDEN_NODES) == {
+        "Ingest",
+        "StatisticsGen",
+        "Schema",
+        "ExampleValidator",
+        "SubwordVocabulary",
+        "Transform",
+        "Trainer",
+        "Evaluator",
+        "Pusher",
+    }
+
+
+def test_only_a_push_is_never_cached(ranking: dict[str, Any], translation: dict[str, Any]):
+    for graph in (ranking, translation):
+        off = {
+            name
+            for name, node in graph.items()
+            if not node.execution_options.caching_options.enable_cache
+        }
+        assert off - {"Baseline"} == {"Pusher"}
+
+
+def test_where_models_are_pushed(ranking: dict[str, Any], translation: dict[str, Any]):
+    folder = str(Layout(Path("/out")).serving)
+    assert folder in parameter(ranking["Pusher"], "push_destination")
+    assert "/elsewhere" in parameter(translation["Pusher"], "push_destination")
+
+
+def test_what_the_trainer_is_told(translation: dict[str, Any]):
+    trainer = translation["Trainer"]
+    assert parameter(trainer, "run_fn") == "babelrank.components.translation.trainer.run_fn"
+    custom = json.loads(parameter(trainer, "custom_config"))
+    config = from_dict(TranslationConfig, TRANSLATION)
+    for section in ("data", "model", "decoding", "training"):
+        assert custom[section] == to_dict(getattr(config, section))
+    assert custom["work_directory"] == "/out/training"
+    assert "babelrank" in custom
+
+
+def test_the_gate_judges_test_by_the_target_language(translation: dict[str, Any]):
+    evaluator = translation["Evaluator"]
+    assert parameter(evaluator, "example_splits") == '["test"]'
+    (spec,) = json.loads(parameter(evaluator, "eval_config"))["metrics_specs"]
+    (metric,) = spec["metrics"]
+    assert metric["class_name"] == "TranslationMetrics"
+    assert json.loads(metric["config"]) == {"language": "ja"}
