@@ -133,7 +133,7 @@ class _Searcher:
     def __init__(self, model: Transformer) -> None:
         shape = tf.TensorSpec([None, None], tf.int32)
         self._search = tf.function(
-            lambda ids: model.translate(ids).ids[:, 0], input_signature=[shape], autograph=False
+            lambda ids: model({INPUTS: ids})["outputs"], input_signature=[shape], autograph=False
         )
 
     def decode(self, batches: Sequence[Ids]) -> tuple[list[Ids], dict[str, float]]:

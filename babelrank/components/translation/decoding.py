@@ -14,6 +14,7 @@ import tensorflow as tf
 from babelrank.components.translation.records import PAD_ID
 
 _NEVER = -1e9
+_CHUNK = 64
 
 
 class Stepper(Protocol):
@@ -37,12 +38,15 @@ class Settings:
         alpha: Exponent of the length penalty.
         eos_id: Id that ends a translation.
         static_length: Length of all tensors, for TPUs; None: they grow.
+        complete: Go on until K translations have ended; otherwise until none that is still going
+            can become the best one, which is then the same, but lower ranks may be cut off.
     """
 
     beam_size: int
     alpha: float
     eos_id: int
     static_length: int | None = None
+    complete: bool = True
 
 
 class Found(NamedTuple):
@@ -169,6 +173,7 @@ def _beam_step(beam: _Beam, stepper: Stepper, limits: tf.Tensor, settings: Setti
     rows_of = tf.reshape(tf.range(rows)[:, None] * size + kept_parents, [-1])
     # No live hypothesis can end better than at its largest possible penalty.
     bound = live_total[:, 0] / length_penalty(limits, settings.alpha)
+    needed = scores[:, -1] if settings.complete else scores[:, 0]
     was = beam.done
     padded = beam.ids if static else tf.pad(beam.ids, [[0, 0], [0, 0], [0, 1]])
     return _Beam(
@@ -177,7 +182,7 @@ def _beam_step(beam: _Beam, stepper: Stepper, limits: tf.Tensor, settings: Setti
         total=tf.where(was[:, None], beam.total, live_total),
         ended=tf.where(was[:, None, None], old, ended),
         scores=tf.where(was[:, None], beam.scores, scores),
-        done=was | (scores[:, -1] >= bound) | (position + 1 >= limits),
+        done=was | (needed >= bound) | (position + 1 >= limits),
         past=tf.nest.map_structure(lambda kept: tf.gather(kept, rows_of), past),
     )
 
@@ -197,12 +202,32 @@ def _candidates(
     """
     wide = min(2 * size, logits.shape[-1])
     # The best of a sentence are among the best of each hypothesis.
-    best, tokens = tf.math.top_k(logits, wide)
-    best -= tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
+    best, tokens = top_k(logits, wide)
+    largest = best[:, :1]
+    total_weight = tf.reduce_sum(tf.exp(logits - largest), axis=-1, keepdims=True)
+    best -= largest + tf.math.log(total_weight)
     best = tf.reshape(best, [-1, size, wide]) + total[:, :, None]
     best, chosen = tf.math.top_k(tf.reshape(best, [-1, size * wide]), 2 * size)
     tokens = tf.gather(tf.reshape(tokens, [-1, size * wide]), chosen, batch_dims=1)
     return best, chosen // wide, tokens
+
+
+def top_k(logits: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """`tf.math.top_k` of [N, V], by way of chunks: several times as fast on a CPU for large V.
+
+    The k largest are in the k chunks with the largest maxima.
+    """
+    size = logits.shape[-1]
+    if size < 4 * k * _CHUNK:
+        return tf.math.top_k(logits, k)
+    lowest = logits.dtype.min
+    padded = tf.pad(logits, [[0, 0], [0, -size % _CHUNK]], constant_values=lowest)
+    chunks = tf.reshape(padded, [-1, padded.shape[-1] // _CHUNK, _CHUNK])
+    _, chosen = tf.math.top_k(tf.reduce_max(chunks, axis=-1), k)
+    few = tf.reshape(tf.gather(chunks, chosen, batch_dims=1), [-1, k * _CHUNK])
+    values, places = tf.math.top_k(few, k)
+    within = tf.gather(chosen, places // _CHUNK, batch_dims=1) * _CHUNK
+    return values, within + places % _CHUNK
 
 
 def _ranked(beam: _Beam, settings: Settings) -> Found:

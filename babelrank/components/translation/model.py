@@ -239,7 +239,7 @@ class Transformer(tf.keras.Model):  # type: ignore[misc]
         encoded, bias = self.encode(inputs[INPUTS], training)
         targets = inputs.get(TARGETS)
         if targets is None:
-            found = self.search(encoded, bias, inputs[INPUTS])
+            found = self.search(encoded, bias, inputs[INPUTS], complete=False)
             return {"outputs": found.ids[:, 0], "scores": found.scores[:, 0]}
         return self.logits(self.decode(targets, encoded, bias, training))
 
@@ -282,10 +282,12 @@ class Transformer(tf.keras.Model):  # type: ignore[misc]
         logits.set_shape([*states.shape[:-1], self.vocab_size])
         return logits
 
-    def translate(self, ids: tf.Tensor, beam_size: int | None = None) -> decoding.Found:
-        """Searches for the best translations of [B, S] ids; see `decoding.search`."""
+    def translate(
+        self, ids: tf.Tensor, beam_size: int | None = None, complete: bool = True
+    ) -> decoding.Found:
+        """Searches for the best translations of [B, S] ids; see `decoding`."""
         encoded, bias = self.encode(ids)
-        return self.search(encoded, bias, ids, beam_size)
+        return self.search(encoded, bias, ids, beam_size, complete)
 
     def search(
         self,
@@ -293,6 +295,7 @@ class Transformer(tf.keras.Model):  # type: ignore[misc]
         source_bias: tf.Tensor,
         ids: tf.Tensor,
         beam_size: int | None = None,
+        complete: bool = True,
     ) -> decoding.Found:
         """The same from the encoder's output."""
         lengths = tf.reduce_sum(tf.cast(tf.not_equal(ids, PAD_ID), tf.int32), axis=1)
@@ -306,6 +309,7 @@ class Transformer(tf.keras.Model):  # type: ignore[misc]
             alpha=self.alpha,
             eos_id=self.eos_id,
             static_length=limit if self.config.padded_decode else None,
+            complete=complete,
         )
         memories = [layer.cross_attention.memory(encoded) for layer in self.decoder_layers]
         return decoding.search(_Stepper(self, memories, source_bias), limits, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from babelrank.components.translation.decoding import Found, Settings, length_penalty, search
+from babelrank.components.translation.decoding import Found, Settings, length_penalty, search, top_k
 
 EOS, A, B = 1, 2, 3
 
@@ -143,6 +144,24 @@ def test_search_stops_when_nothing_better_can_come() -> None:
     logged.empty = table.empty  # type: ignore[attr-defined]
     search(logged, tf.constant([50]), settings(1))  # type: ignore[arg-type]
     assert len(calls) == 1
+
+
+def test_the_best_is_the_same_when_only_the_best_is_wanted() -> None:
+    logits = random_tables(20, seed=4)
+    complete = run(logits, 8, settings(3))
+    fast = run(logits, 8, dataclasses.replace(settings(3), complete=False))
+    for sentence in range(20):
+        assert written(fast, sentence, 0) == written(complete, sentence, 0)
+    np.testing.assert_allclose(fast.scores[:, 0], complete.scores[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [10, 4096, 8001])
+def test_top_k_by_chunks(size: int) -> None:
+    logits = tf.random.stateless_normal([3, size], [1, 2]) * 5.0
+    values, ids = top_k(logits, 4)
+    expected, places = tf.math.top_k(logits, 4)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(ids, places)
 
 
 def test_an_empty_batch_is_answered() -> None:
