@@ -133,7 +133,9 @@ class TranslationConfig:
     data: translation.DataConfig = required("The parallel text.", {"path": "corpus/*.tsv.gz"})
     splits: translation.SplitsConfig = section(translation.SplitsConfig, "Train, eval and test.")
     spans: SpansConfig = section(SpansConfig, "Which spans ({SPAN} in data.path) are read.")
-    ingest: IngestConfig = section(IngestConfig, "Reading and quarantine.")
+    ingest: translation.TextIngestConfig = section(
+        translation.TextIngestConfig, "Reading and quarantine."
+    )
     vocabulary: translation.VocabularyConfig = section(
         translation.VocabularyConfig, "The subwords that text is cut into."
     )

@@ -21,6 +21,7 @@ import sacrebleu
 import tensorflow as tf
 
 from babelrank.components.translation.model import Transformer, build_transformer
+from babelrank.components.translation.model_garden import Weights, carried_back, carry_over
 from babelrank.components.translation.records import EOS_ID, INPUTS, PAD_ID, TARGETS
 from tests.benchmarks import model_garden, tatoeba
 from tests.benchmarks.network import NETWORK, PRECISIONS, matmul_rates
@@ -64,7 +65,7 @@ def run(
 
 def _on_sentences(
     peer: _Peer,
-    weights: model_garden.Weights,
+    weights: Weights,
     corpus: tatoeba.Corpus,
     sentences: int,
     batch_size: int,
@@ -105,7 +106,7 @@ class _Peer:
         network = NETWORK.fields(beam_size=BEAM, decode_max_length=limit)
         self._process.build(vocabulary=self._vocabulary, network=network)
 
-    def weights(self) -> model_garden.Weights:
+    def weights(self) -> Weights:
         """The weights of the model."""
         self._process.save(path=str(self._there))
         with np.load(self._there) as file:
@@ -146,7 +147,7 @@ class _Searcher:
         }
 
 
-def _learned(corpus: tatoeba.Corpus, steps: int) -> model_garden.Weights:
+def _learned(corpus: tatoeba.Corpus, steps: int) -> Weights:
     """The kept weights, or those of a short training of ours, which are then kept."""
     if not WEIGHTS.exists():
         sys.stdout.write(f"  training {steps} steps on Tatoeba, once (about 15 minutes) …\n")
@@ -157,16 +158,16 @@ def _learned(corpus: tatoeba.Corpus, steps: int) -> model_garden.Weights:
             loss = side.steps(min(100, steps - done))["loss"]
             sys.stdout.write(f"    step {done + 100}: loss {loss:.3f}\n")
             sys.stdout.flush()
-        np.savez(WEIGHTS, **model_garden.carried_back(side.model))
+        np.savez(WEIGHTS, **carried_back(side.model))
     with np.load(WEIGHTS) as file:
         return dict(file)
 
 
-def _carried(weights: model_garden.Weights, precision: str, limit: int) -> Transformer:
+def _carried(weights: Weights, precision: str, limit: int) -> Transformer:
     config = NETWORK.config(beam_size=BEAM, decode_max_length=limit)
     size = NETWORK.vocab_size
     model = build_transformer(config, size, size, eos_id=EOS_ID, precision=precision)
-    model_garden.carry_over(weights, model)
+    carry_over(weights, model)
     return model
 
 

@@ -46,13 +46,12 @@ import json, sys
 import tensorflow as tf
 import tensorflow_text
 
+def example(line):
+    source = tf.train.Feature(bytes_list={"value": [line.encode()]})
+    return tf.train.Example(features={"feature": {"source": source}}).SerializeToString()
+
 lines = [line.rstrip("\\n") for line in sys.stdin]
-examples = [
-    tf.train.Example(
-        features={"feature": {"source": {"bytes_list": {"value": [line.encode()]}}}}
-    ).SerializeToString()
-    for line in lines
-]
+examples = [example(line) for line in lines]
 model = tf.saved_model.load(sys.argv[1])
 answers = [
     model.signatures["serving_default"](tf.constant(examples)),

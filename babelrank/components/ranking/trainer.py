@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import tensorflow_transform as tft
@@ -18,6 +14,7 @@ from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
 from babelrank.components.training.loop import fit
 from babelrank.components.training.store import ColumnStore
+from babelrank.components.training.work import Work
 
 EVAL_BATCH = 4096
 
@@ -43,16 +40,16 @@ def run_fn(fn_args: Any) -> None:
         weighted=columns.has_weight,
     )
     task = RankingTask(config, logging_dir=fn_args.model_run_dir)
-    work = Path(custom["work_directory"]) / _fingerprint(fn_args)
+    work = Work(fn_args)
     stores = {
-        name: ColumnStore.build(files, task.columns(), work / name)
+        name: ColumnStore.build(files, task.columns(), work.path / name)
         for name, files in ((TRAIN, fn_args.train_files), (EVAL, fn_args.eval_files))
     }
     batch_size = training.batch_size_for(stores[TRAIN].rows)
     train, evaluation = (
         task.batches(
             RankingInputConfig(
-                path=str(work / name),
+                path=str(work.path / name),
                 batch_size=batch_size if name == TRAIN else max(batch_size, EVAL_BATCH),
                 is_training=name == TRAIN,
                 seed=training.seed,
@@ -60,21 +57,7 @@ def run_fn(fn_args: Any) -> None:
         )
         for name in stores
     )
-    result = fit(task, training, train, evaluation, work)
+    result = fit(task, training, train, evaluation, work.path)
     serving = signatures.ServingModel(result.model, transform, columns, features)
     signatures.save(serving, fn_args.serving_model_dir)
-    for name in ("history.json", "tensorboard"):
-        _keep(work / name, Path(fn_args.model_run_dir) / name)
-    shutil.rmtree(work)
-
-
-def _fingerprint(fn_args: Any) -> str:
-    """Names a training by its inputs and configuration, so that a second run finds it."""
-    parts = [fn_args.custom_config, fn_args.train_files, fn_args.transform_output]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _keep(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.exists():
-        shutil.move(source, target)
+    work.finish()

@@ -15,8 +15,26 @@ from babelrank.components.ingest import config as ingest
 from babelrank.components.training.config import OptimizerConfig, TrainingConfig
 
 FORMATS = ("tsv", "csv", "moses", "tmx", "po", "jsonl", "parquet")
+_TWO_LETTERS = {
+    "cmn": "zh",
+    "zho": "zh",
+    "yue": "zh",
+    "jpn": "ja",
+    "tha": "th",
+    "lao": "lo",
+    "khm": "km",
+    "mya": "my",
+    "bod": "bo",
+    "dzo": "dz",
+}
 WITHOUT_SPACES = ("zh", "ja", "th", "lo", "km", "my", "bo", "dz")
 """Languages that are written without spaces between words."""
+
+
+def primary(language: str) -> str:
+    """A language code without script and region, in two letters where there are two: `zh`."""
+    code = language.replace("_", "-").split("-")[0].lower()
+    return _TWO_LETTERS.get(code, code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +65,7 @@ class SideConfig:
     @property
     def primary(self) -> str:
         """The language without script and region: `zh` of `zh-Hans`."""
-        return self.language.replace("_", "-").split("-")[0].lower()
+        return primary(self.language)
 
     @property
     def spaced(self) -> bool:
@@ -138,6 +156,17 @@ class DataConfig:
         if target is None:
             target = 1 if numbered else self.target.language
         return source, target
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextIngestConfig(ingest.IngestConfig):
+    """How parallel text becomes examples."""
+
+    max_bad_fraction: float = option(
+        0.2,
+        "The run stops when a larger fraction of the pairs is refused: a sign of a wrong column, "
+        "language or rule, for real corpora are never quite clean.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,12 @@ from babelrank.components.ingest.config import IngestConfig, SpansConfig
 from babelrank.components.ingest.seen import Hashes, Seen
 from babelrank.components.ingest.spans import InputFile, Inputs
 from babelrank.components.ingest.splits import Splitter
-from babelrank.components.translation.config import DataConfig, FilesConfig, SplitsConfig
+from babelrank.components.translation.config import (
+    DataConfig,
+    FilesConfig,
+    SplitsConfig,
+    TextIngestConfig,
+)
 from babelrank.components.translation.formats import read_pairs
 from babelrank.components.translation.pairs import (
     PairBlock,
@@ -279,7 +284,7 @@ class ParallelTextExampleGen(base_beam_component.BaseBeamComponent):
             "data": to_dict(data),
             "splits": to_dict(splits),
             "spans": to_dict(spans or SpansConfig()),
-            "ingest": to_dict(ingest or IngestConfig()),
+            "ingest": to_dict(ingest or TextIngestConfig()),
             driver.INPUTS: driver.inputs_section(_inputs(data, splits)),
         }
         spec = ParallelTextExampleGenSpec(

@@ -21,7 +21,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from babelrank.components.errors import BabelRankError, InputError
-from babelrank.components.translation.config import WITHOUT_SPACES
+from babelrank.components.translation.config import WITHOUT_SPACES, primary
 
 Array = npt.NDArray[Any]
 References = Sequence[Sequence[str | None]]
@@ -42,8 +42,6 @@ RESAMPLES, SEED = 1000, 12345
 """Of the bootstrap: sacreBLEU's defaults, so that its `--paired-bs` can repeat our figures."""
 
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab"}
-_THREE_LETTERS = {"cmn": "zh", "zho": "zh", "yue": "zh", "jpn": "ja", "tha": "th", "lao": "lo"}
-_THREE_LETTERS |= {"khm": "km", "mya": "my", "bod": "bo", "dzo": "dz"}
 _ORDER = 4
 _CHARACTER_ORDER = 6
 _COLUMNS = {"bleu": slice(0, 10), "bleu_lower": slice(10, 20), "chrf": slice(20, 38)}
@@ -61,9 +59,8 @@ def tokenizer_for(language: str) -> str:
     Returns:
         `zh`, `ja-mecab`, `char` for other languages without spaces between words, else `13a`.
     """
-    primary = language.replace("_", "-").split("-")[0].lower()
-    primary = _THREE_LETTERS.get(primary, primary)
-    return _TOKENIZERS.get(primary, "char" if primary in WITHOUT_SPACES else "13a")
+    code = primary(language)
+    return _TOKENIZERS.get(code, "char" if code in WITHOUT_SPACES else "13a")
 
 
 class Scorer:

@@ -47,13 +47,13 @@ class ServingModel(tf.Module):
             TRANSLATE: self.translate.get_concrete_function(sentences),
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def translate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """[B] serialized `tf.Example`s with a `source` to translations."""
         spec = {records.SOURCE: tf.io.FixedLenFeature([], tf.string, default_value="")}
         return self._translations(tf.io.parse_example(examples, spec)[records.SOURCE])
 
-    @tf.function
+    @tf.function(autograph=False)
     def translate(self, source: tf.Tensor) -> dict[str, tf.Tensor]:
         """[B] sentences to translations."""
         return self._translations(source)
