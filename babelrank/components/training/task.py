@@ -14,8 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.training import optimizers
-from babelrank.components.training.config import OptimizerConfig, TrainingConfig
+from babelrank.components.training import optimization_config, optimizers
+from babelrank.components.training.config import TrainingConfig
 
 
 class Task(tf.Module, metaclass=abc.ABCMeta):
@@ -56,7 +56,7 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
     @classmethod
     def create_optimizer(
         cls,
-        optimizer_config: OptimizerConfig | TrainingConfig,
+        optimizer_config: Any,
         runtime_config: Any = None,
         dp_config: Any = None,
     ) -> Any:
@@ -64,7 +64,8 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
 
         Args:
             optimizer_config: One optimizer, or the training configuration, whose `optimizer`
-                is taken and whose `steps` is where a decaying learning rate reaches 0.
+                is taken and whose `steps` is where a decaying learning rate reaches 0; or the
+                Model Garden's `OptimizationConfig`.
             runtime_config: Anything with `mixed_precision_dtype`; "float16" adds loss scaling.
             dp_config: Must be None here.
 
@@ -76,7 +77,9 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
                 f"dp_config: got {dp_config!r}; {cls.__name__} does not train with differential "
                 f"privacy; takes null."
             )
-        if isinstance(optimizer_config, TrainingConfig):
+        if optimization_config.is_optimization_config(optimizer_config):
+            optimizer = optimization_config.create(optimizer_config)
+        elif isinstance(optimizer_config, TrainingConfig):
             optimizer = optimizers.create(optimizer_config.optimizer, optimizer_config.steps)
         else:
             optimizer = optimizers.create(optimizer_config)

@@ -97,13 +97,6 @@ class TranslationTask(Task):
         made = [Tokenizer(model) for model in self._models]
         return made[0], made[-1]
 
-    @classmethod
-    def create_optimizer(
-        cls, optimizer_config: Any, runtime_config: Any = None, dp_config: Any = None
-    ) -> Any:
-        """See `Task`."""
-        return super().create_optimizer(optimizer_config, runtime_config, dp_config)
-
     def metric_mode(self, name: str) -> str:
         """See `Task`."""
         if name not in metrics.MODES:
