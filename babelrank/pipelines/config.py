@@ -24,6 +24,11 @@ from babelrank.components.ranking.config import (
 from babelrank.components.serving.config import PushConfig
 from babelrank.components.translation import config as translation
 from babelrank.components.translation import records
+from babelrank.components.translation.model_config import (
+    DecodingConfig,
+    NetworkConfig,
+    TranslationTrainingConfig,
+)
 
 BEAM_ARGS = (
     # Beam's in-memory runner by its own name: `DirectRunner` first tries to download another one.
@@ -139,13 +144,11 @@ class TranslationConfig:
     vocabulary: translation.VocabularyConfig = section(
         translation.VocabularyConfig, "The subwords that text is cut into."
     )
-    model: translation.NetworkConfig = section(translation.NetworkConfig, "The Transformer.")
-    decoding: translation.DecodingConfig = section(
-        translation.DecodingConfig, "How the exported model searches for translations."
+    model: NetworkConfig = section(NetworkConfig, "The Transformer.")
+    decoding: DecodingConfig = section(
+        DecodingConfig, "How the exported model searches for translations."
     )
-    training: translation.TranslationTrainingConfig = section(
-        translation.TranslationTrainingConfig, "The training."
-    )
+    training: TranslationTrainingConfig = section(TranslationTrainingConfig, "The training.")
     evaluation: TranslationEvaluationConfig = required(
         "The gate; at least one threshold.", {"min_bleu": 20, "max_bleu_drop": 0.5}
     )

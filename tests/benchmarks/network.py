@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from babelrank.components.translation.config import EncDecoder, ModelConfig
+from babelrank.components.translation.model_config import EncDecoder, ModelConfig
 
 PRECISIONS = ("float32", "bfloat16")
 _SHAPE, _ROUNDS = (4096, 1024, 4096), 8

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from babelrank.components.training import optimizers
 from babelrank.components.training import strategy as strategies
-from babelrank.components.translation.config import TranslationOptimizerConfig
+from babelrank.components.translation.model_config import TranslationOptimizerConfig
 from babelrank.components.translation.records import INPUTS, SOURCE, TARGET, TARGETS
 from babelrank.components.translation.task import (
     SubwordDataConfig,

@@ -21,7 +21,7 @@ from babelrank.components.training.inputs import Column, ColumnStore
 from babelrank.components.training.task import Task
 from babelrank.components.translation import losses, metrics, raw_inputs, subwords
 from babelrank.components.translation import model as translation_model
-from babelrank.components.translation.config import EncDecoder, ModelConfig
+from babelrank.components.translation.model_config import EncDecoder, ModelConfig
 from babelrank.components.translation.preprocessing import Tokenizer
 from babelrank.components.translation.raw_inputs import UNIQUE_ID
 from babelrank.components.translation.records import INPUTS, PAD_ID, TARGETS

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from babelrank.components.translation.config import ModelConfig
+from babelrank.components.translation.model_config import ModelConfig
 
 
 @dataclass(frozen=True)

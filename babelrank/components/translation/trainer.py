@@ -12,8 +12,8 @@ from babelrank.components.training import precision
 from babelrank.components.training.loop import fit
 from babelrank.components.training.work import Work
 from babelrank.components.translation import model, signatures, subwords
-from babelrank.components.translation.config import (
-    DataConfig,
+from babelrank.components.translation.config import DataConfig
+from babelrank.components.translation.model_config import (
     DecodingConfig,
     NetworkConfig,
     TranslationTrainingConfig,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babelrank.components.translation.config import EncDecoder, ModelConfig
 from babelrank.components.translation.model import Transformer, build_transformer
+from babelrank.components.translation.model_config import EncDecoder, ModelConfig
 from babelrank.components.translation.model_garden import carry_over
 
 REFERENCE = Path(__file__).parent / "model_garden.npz"

@@ -10,14 +10,16 @@ from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.translation.config import (
     DataConfig,
+    SideConfig,
+    SplitsConfig,
+    VocabularyConfig,
+)
+from babelrank.components.translation.model_config import (
     DecodingConfig,
     EncDecoder,
     ModelConfig,
     NetworkConfig,
-    SideConfig,
-    SplitsConfig,
     TranslationTrainingConfig,
-    VocabularyConfig,
 )
 
 DATA = {"path": "x.tsv", "source": "en", "target": "de"}
