@@ -10,7 +10,14 @@ from tfx import v1 as tfx
 from tfx.types import BaseChannel as Channel
 
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
-from babelrank.components.translation import carried, records, signatures, tfma_metrics, trainer
+from babelrank.components.translation import (
+    carried,
+    metrics,
+    records,
+    signatures,
+    tfma_metrics,
+    trainer,
+)
 from babelrank.components.translation.example_gen import ParallelTextExampleGen
 from babelrank.components.translation.schema import schema_text
 from babelrank.components.translation.transform import SubwordTransform
@@ -26,6 +33,8 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         config: The configuration.
         out: Output folder; everything that the run leaves is under it.
     """
+    # A language whose tokenizer is not installed fails now, and not after the training.
+    metrics.Scorer(config.data.target.language)
     layout = graph.Layout(out)
     ingest = ParallelTextExampleGen(config.data, config.splits, config.spans, config.ingest)
     examples = ingest.outputs["examples"]

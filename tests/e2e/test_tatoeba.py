@@ -167,7 +167,7 @@ def test_ctrl_c_in_training_and_on_from_there(
 
 @pytest.mark.slow
 def test_bleu_on_all_pairs(tatoeba: Path, command_line: Any, tmp_path: Path) -> None:
-    """A tenth of the training that tatoeba.yaml asks for."""
+    """A quarter of the training that tatoeba.yaml asks for."""
     short = ("training.steps=1200", "training.evaluate_every=400", "evaluation.min_bleu=1")
     outcome = command_line(
         "tatoeba.yaml", tatoeba, tmp_path / "out", tatoeba.parent, short, "translation"
