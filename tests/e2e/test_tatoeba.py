@@ -174,4 +174,4 @@ def test_bleu_on_all_pairs(tatoeba: Path, command_line: Any, tmp_path: Path) -> 
     ).run()
     assert outcome.code == 0, outcome
     assert outcome.run["rows"]["read"] == 169_813
-    assert outcome.run["metrics"]["bleu"] > 8
+    assert outcome.run["metrics"]["bleu"] > 5
