@@ -275,8 +275,8 @@ class TranslationTask(Task):
         """The corpus scores of a validation.
 
         Returns:
-            `sacrebleu_score` and `bleu_score` (lower-cased) as the Model Garden names them, and
-            the same as `bleu`, `bleu_lower`, and `chrf`.
+            `bleu`, `chrf` and `bleu_lower`, and what the Model Garden calls `sacrebleu_score` and
+            `bleu_score` (lower-cased).
         """
         ids = sorted(i for i in aggregated_logs if i < len(self._references))
         if not ids:
@@ -291,11 +291,8 @@ class TranslationTask(Task):
         language = getattr(self.task_config.validation_data, "tgt_lang", "")
         statistics = metrics.Scorer(language).statistics(translations, [references])
         scores = {n: float(v) for n, v in metrics.scores(statistics.sum(axis=0)).items()}
-        return {
-            "sacrebleu_score": scores["bleu"],
-            "bleu_score": scores["bleu_lower"],
-            **scores,
-        }
+        garden = {"sacrebleu_score": scores["bleu"], "bleu_score": scores["bleu_lower"]}
+        return scores | garden
 
 
 def _replaced(params: Any, **changes: Any) -> Any:
