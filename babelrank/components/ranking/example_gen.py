@@ -12,7 +12,6 @@ Example of use beside stock TFX components:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -21,13 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.types import channel, component_spec, standard_artifacts
+from tfx.dsl.components.base import executor_spec
 
-from babelrank.components.artifacts import Quarantine
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.ingest import columns, driver, executor, splits
+from babelrank.components.ingest import columns, component, executor, splits
 from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.config import ROW, TIME, IngestConfig, SpansConfig, SplitsConfig
@@ -172,18 +169,7 @@ class Executor(executor.IngestExecutor):
         return partial(_make_source, config["data"], config["splits"]["by"])
 
 
-class ClickLogExampleGenSpec(component_spec.ComponentSpec):
-    """Execution properties and outputs of `ClickLogExampleGen`."""
-
-    INPUTS: dict[str, Any] = {}
-    OUTPUTS = {
-        executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        executor.QUARANTINE: component_spec.ChannelParameter(type=Quarantine),
-    }
-    PARAMETERS = {"config": component_spec.ExecutionParameter(type=str)}
-
-
-class ClickLogExampleGen(base_beam_component.BaseBeamComponent):
+class ClickLogExampleGen(component.IngestComponent):
     """Reads click logs into `tf.Example`s; bad rows go to a quarantine.
 
     Outputs:
@@ -201,9 +187,7 @@ class ClickLogExampleGen(base_beam_component.BaseBeamComponent):
         ConfigError: The parts do not fit each other.
     """
 
-    SPEC_CLASS = ClickLogExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
-    DRIVER_CLASS = driver.IngestDriver
 
     def __init__(
         self,
@@ -221,9 +205,4 @@ class ClickLogExampleGen(base_beam_component.BaseBeamComponent):
             "spans": to_dict(spans or SpansConfig()),
             "ingest": to_dict(ingest or IngestConfig()),
         }
-        spec = ClickLogExampleGenSpec(
-            config=json.dumps(config, sort_keys=True),
-            examples=channel.Channel(type=standard_artifacts.Examples),
-            quarantine=channel.Channel(type=Quarantine),
-        )
-        super().__init__(spec=spec)
+        super().__init__(config)

@@ -23,7 +23,6 @@ have an empty side.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,14 +33,12 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import channel, component_spec, standard_artifacts
 
-from babelrank.components.artifacts import Quarantine
 from babelrank.components.config import from_dict, to_dict
+from babelrank.components.ingest import component, driver, executor
 from babelrank.components.ingest import config as ingest_config
-from babelrank.components.ingest import driver, executor
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.config import IngestConfig, SpansConfig
 from babelrank.components.ingest.seen import Hashes, Seen
@@ -242,18 +239,7 @@ def _load(path: str) -> Hashes:
         return np.frombuffer(file.read(), np.uint64)
 
 
-class ParallelTextExampleGenSpec(component_spec.ComponentSpec):
-    """Execution properties and outputs of `ParallelTextExampleGen`."""
-
-    INPUTS: dict[str, Any] = {}
-    OUTPUTS = {
-        executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        executor.QUARANTINE: component_spec.ChannelParameter(type=Quarantine),
-    }
-    PARAMETERS = {"config": component_spec.ExecutionParameter(type=str)}
-
-
-class ParallelTextExampleGen(base_beam_component.BaseBeamComponent):
+class ParallelTextExampleGen(component.IngestComponent):
     """Reads parallel text into `tf.Example`s; bad rows go to a quarantine.
 
     Outputs:
@@ -268,9 +254,7 @@ class ParallelTextExampleGen(base_beam_component.BaseBeamComponent):
         ingest: The quarantine's limit, and how to write.
     """
 
-    SPEC_CLASS = ParallelTextExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
-    DRIVER_CLASS = driver.IngestDriver
 
     def __init__(
         self,
@@ -287,12 +271,7 @@ class ParallelTextExampleGen(base_beam_component.BaseBeamComponent):
             "ingest": to_dict(ingest or TextIngestConfig()),
             driver.INPUTS: driver.inputs_section(_inputs(data, splits)),
         }
-        spec = ParallelTextExampleGenSpec(
-            config=json.dumps(config, sort_keys=True),
-            examples=channel.Channel(type=standard_artifacts.Examples),
-            quarantine=channel.Channel(type=Quarantine),
-        )
-        super().__init__(spec=spec)
+        super().__init__(config)
 
 
 def _inputs(data: DataConfig, splits: SplitsConfig) -> list[Inputs]:

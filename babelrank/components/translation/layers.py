@@ -167,7 +167,17 @@ def _normalized(epsilon: float) -> Callable[..., tf.Tensor]:
 
 
 class _Attention(tf.keras.layers.Layer):  # type: ignore[misc]
-    """What both attentions share: the heads, the weighted sum and the output projection."""
+    """What both attentions share: the heads, the weighted sum and the output projection.
+
+    Args:
+        width: D.
+        heads: H, a divisor of D.
+        dropout: Dropout of the attention weights.
+        use_bias: Whether the projections have biases.
+
+    Raises:
+        ValueError: H does not divide D.
+    """
 
     def __init__(
         self, width: int, heads: int, dropout: float, use_bias: bool, **kwargs: Any
@@ -211,20 +221,10 @@ class _Attention(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 class SelfAttention(_Attention):
-    """Multi-head attention of a sequence to itself; queries, keys and values in one product.
+    """Multi-head attention of a sequence to itself; queries, keys and values in one product."""
 
-    Args:
-        width: D.
-        heads: H, a divisor of D.
-        dropout: Dropout of the attention weights.
-        use_bias: Whether the projections have biases.
-
-    Raises:
-        ValueError: H does not divide D.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float, use_bias: bool, **kw: Any) -> None:
-        super().__init__(width, heads, dropout, use_bias, **kw)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.input_projection = self._projection(3, "query_key_value")
 
     def call(
@@ -247,20 +247,10 @@ class SelfAttention(_Attention):
 
 
 class CrossAttention(_Attention):
-    """Multi-head attention of the target to the source.
+    """Multi-head attention of the target to the source."""
 
-    Args:
-        width: D.
-        heads: H, a divisor of D.
-        dropout: Dropout of the attention weights.
-        use_bias: Whether the projections have biases.
-
-    Raises:
-        ValueError: H does not divide D.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float, use_bias: bool, **kw: Any) -> None:
-        super().__init__(width, heads, dropout, use_bias, **kw)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.query_projection = self._projection(1, "query")
         self.memory_projection = self._projection(2, "key_value")
 

@@ -96,7 +96,8 @@ def test_no_sentences(loaded: Any) -> None:
 
 def test_bytes_that_are_no_utf8_are_answered(loaded: Any) -> None:
     answer = loaded.signatures["translate"](source=tf.constant([b"a \xff house"]))
-    answer["translation"].numpy()[0].decode("utf-8")
+    text = answer["translation"].numpy()[0]
+    assert text.decode("utf-8").encode("utf-8") == text
 
 
 def test_description_for_predict(folder: str) -> None:
