@@ -23,7 +23,7 @@ from tfx.proto.orchestration import driver_output_pb2
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.ingest.config import EVAL, TEST, SpansConfig
+from babelrank.components.ingest.config import SpansConfig
 from babelrank.components.ingest.executor import EXAMPLES, FILES, SPANS, files_property
 from babelrank.components.ingest.spans import InputFile, Inputs, fingerprint_of, resolve_inputs
 
@@ -70,15 +70,14 @@ def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
     """What an ExampleGen of this configuration would read now.
 
     Args:
-        config: The component's configuration. Its section `inputs` says what is read (see
-            `inputs_section`); without one, it is `data.path`, `splits.eval_path`,
-            `splits.test_path` and the paths of `data.joins`.
+        config: The component's configuration. Its section `inputs` says what is read; see
+            `inputs_section`.
 
     Returns:
         Execution properties: `files` and `spans` (JSON), `span`, `version` (or None) and
         `input_fingerprint`.
     """
-    wanted = config.get(INPUTS) or _inputs_of_rows(config)
+    wanted = config[INPUTS]
     inputs = [Inputs(**{**one, "keys": tuple(one["keys"])}) for one in wanted["files"]]
     resolved = resolve_inputs(inputs[0], from_dict(SpansConfig, config["spans"], "spans"))
     files: tuple[InputFile, ...] = resolved.files
@@ -106,15 +105,6 @@ def inputs_section(inputs: Sequence[Inputs], joined: Sequence[str] = ()) -> dict
         joined: Paths or globs of files that are not rows, but that a cache must depend on.
     """
     return {"files": [dataclasses.asdict(one) for one in inputs], "joined": list(joined)}
-
-
-def _inputs_of_rows(config: dict[str, Any]) -> dict[str, Any]:
-    inputs = [Inputs(path=config["data"]["path"])]
-    for split in (EVAL, TEST):
-        path = config["splits"].get(f"{split}_path")
-        if path:
-            inputs.append(Inputs(path=path, split=split, keys=(f"splits.{split}_path",)))
-    return inputs_section(inputs, [join["path"] for join in config["data"].get("joins", [])])
 
 
 def _check_apart(

@@ -24,14 +24,22 @@ from tfx.dsl.components.base import executor_spec
 
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.ingest import columns, component, executor, splits
+from babelrank.components.ingest import columns, component, driver, executor, splits
 from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord
 from babelrank.components.ingest.blocks import Block, Rows
-from babelrank.components.ingest.config import ROW, TIME, IngestConfig, SpansConfig, SplitsConfig
+from babelrank.components.ingest.config import (
+    EVAL,
+    ROW,
+    TEST,
+    TIME,
+    IngestConfig,
+    SpansConfig,
+    SplitsConfig,
+)
 from babelrank.components.ingest.csv_reader import CsvReader
 from babelrank.components.ingest.files import open_input
 from babelrank.components.ingest.jsonl_reader import JsonlReader
-from babelrank.components.ingest.spans import InputFile
+from babelrank.components.ingest.spans import InputFile, Inputs
 from babelrank.components.ranking.config import DataConfig, JoinConfig
 from babelrank.components.ranking.records import (
     LABEL,
@@ -204,5 +212,15 @@ class ClickLogExampleGen(component.IngestComponent):
             "splits": to_dict(splits),
             "spans": to_dict(spans or SpansConfig()),
             "ingest": to_dict(ingest or IngestConfig()),
+            driver.INPUTS: _inputs(data, splits),
         }
         super().__init__(config)
+
+
+def _inputs(data: DataConfig, splits: SplitsConfig) -> dict[str, Any]:
+    """The files of the log, those of explicit splits, and joined ones."""
+    inputs = [Inputs(path=data.path)]
+    for split, path in ((EVAL, splits.eval_path), (TEST, splits.test_path)):
+        if path:
+            inputs.append(Inputs(path=path, split=split, keys=(f"splits.{split}_path",)))
+    return driver.inputs_section(inputs, [join.path for join in data.joins])

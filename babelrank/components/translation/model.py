@@ -95,11 +95,6 @@ class Transformer(tf.keras.Model):  # type: ignore[misc]
         self.encoder_dropout = Dropout(config.dropout_rate, dtype="float32")
         self.decoder_dropout = Dropout(config.dropout_rate, dtype="float32")
 
-    @property
-    def checkpoint_items(self) -> dict[str, Any]:
-        """What a checkpoint of the Model Garden's trainer holds."""
-        return {"model": self}
-
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> Any:
         """Logits of given targets, or translations.
 

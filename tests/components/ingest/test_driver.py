@@ -17,17 +17,12 @@ def write(folder, *names):
 
 
 def resolve(folder, path="log.csv", joins=(), spans=None, **splits):
-    splits = {key: f"{folder}/{value}" for key, value in splits.items()}
-    return resolve_properties(
-        {
-            "data": {
-                "path": f"{folder}/{path}",
-                "joins": [{"path": f"{folder}/{join}"} for join in joins],
-            },
-            "spans": spans or {},
-            "splits": splits,
-        }
-    )
+    inputs = [Inputs(path=f"{folder}/{path}")]
+    for key, value in splits.items():
+        split = key.removesuffix("_path")
+        inputs.append(Inputs(path=f"{folder}/{value}", split=split, keys=(f"splits.{key}",)))
+    section = inputs_section(inputs, [f"{folder}/{join}" for join in joins])
+    return resolve_properties({"spans": spans or {}, "inputs": section})
 
 
 def test_one_file(tmp_path):
