@@ -12,7 +12,7 @@ from typing import Any, Literal
 from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.rules import parse_rule
-from babelrank.components.training.config import OptimizerConfig, TrainingConfig
+from babelrank.components.training.config import OptimizerConfig, OptimizerName, TrainingConfig
 
 _STEPS_PER_EPOCH = 300
 _BATCH_SIZES = (64, 1024)
@@ -282,7 +282,7 @@ _SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
 class EmbeddingOptimizerConfig(OptimizerConfig):
     """Optimizer of the embedding tables."""
 
-    name: Literal["sgd", "adagrad", "adam", "adamw", "rmsprop"] = option("adagrad", "Optimizer.")
+    name: OptimizerName = option("adagrad", "Optimizer.")
     learning_rate: float = option(0.05, "Peak learning rate.")
 
 

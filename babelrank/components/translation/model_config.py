@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 from babelrank.components.config import option, section
 from babelrank.components.errors import ConfigError
-from babelrank.components.training.config import OptimizerConfig, TrainingConfig
+from babelrank.components.training.config import (
+    DECAY,
+    PRECISION,
+    Decay,
+    OptimizerConfig,
+    Precision,
+    TrainingConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -166,11 +173,9 @@ class TranslationOptimizerConfig(OptimizerConfig):
 
     learning_rate: float = option(0.001, "Peak learning rate.")
     warmup_steps: int | None = option(
-        None, "The learning rate rises linearly over so many steps; null: a tenth, at most 1000."
+        None, "The learning rate rises over so many steps; null: a tenth, at most 1000."
     )
-    decay: Literal["constant", "cosine", "linear"] = option(
-        "cosine", "How the learning rate falls after the warm-up, to 0 at the last step."
-    )
+    decay: Decay = option("cosine", DECAY)
     clip_norm: float | None = option(1.0, "Clip the global norm of the gradients to this.")
 
 
@@ -185,9 +190,7 @@ class TranslationTrainingConfig(TrainingConfig):
         128, "Pairs with a longer side, in subwords, are not trained on (and counted)."
     )
     optimizer: TranslationOptimizerConfig = section(TranslationOptimizerConfig, "The optimizer.")
-    precision: Literal["auto", "float32", "bfloat16"] = option(
-        "auto", "Arithmetic; auto: bfloat16 where the processor has it, weights stay float32."
-    )
+    precision: Precision = option("auto", PRECISION)
 
     def __post_init__(self) -> None:
         super().__post_init__()
