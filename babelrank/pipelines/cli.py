@@ -15,17 +15,19 @@ from typing import Any, NoReturn
 
 import babelrank
 from babelrank.components.config import commented_yaml, load_yaml
-from babelrank.components.errors import BabelRankError, ConfigError
-from babelrank.pipelines import asking
+from babelrank.components.errors import RESUME, BabelRankError, ConfigError
+from babelrank.pipelines import asking, tuning
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+from babelrank.pipelines.tuning_request import METHODS, Request
 
 PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
 EXIT_CODES = """exit codes:
   0  done; for run: the model was pushed
-  1  something failed, or the run was interrupted
+  1  something failed
   2  wrong usage or configuration
-  3  the gate refused the model"""
+  3  the gate refused the model
+  143  stopped by Ctrl-C or SIGTERM: the same command goes on from there"""
 
 PIPELINES: dict[str, type[PipelineConfig]] = {
     "ranking": RankingConfig,
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         _complain("interrupted.")
-        return FAILED
+        return RESUME
     except BrokenPipeError:  # such as `| head`; what is still buffered has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=babelrank.__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_tune(commands)
     config = commands.add_parser("config", help="print the default configuration, explained")
     config.add_argument("pipeline", choices=PIPELINES)
     config.set_defaults(run=_config)
@@ -100,34 +103,81 @@ def _add_run(commands: Any) -> None:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    run.add_argument("pipeline", choices=PIPELINES)
-    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file")
-    run.add_argument("--data", metavar="PATH", help="in place of data.path")
-    run.add_argument(
+    _add_configuration(run)
+    run.set_defaults(run=_run)
+
+
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="search for the values of the configuration that train the best model",
+        description=tuning.HELP,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_configuration(tune)
+    tune.add_argument("--space", type=Path, required=True, metavar="FILE", help="YAML file")
+    tune.add_argument("--search", choices=METHODS, default=METHODS[0], help="how (random)")
+    tune.add_argument(
+        "--trials",
+        type=asking.positive,
+        metavar="N",
+        help="trials at the most (random: 20; hyperband: as many as it takes)",
+    )
+    tune.add_argument(
+        "--metric", metavar="NAME", help="metric to compare by (training.early_stopping.metric)"
+    )
+    tune.add_argument(
+        "--seed", type=asking.positive, default=42, metavar="N", help="seed of the search (42)"
+    )
+    tune.set_defaults(run=_tune)
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pipeline", choices=PIPELINES)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file")
+    parser.add_argument("--data", metavar="PATH", help="in place of data.path")
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="output folder (out/NAME); the same folder again reuses what has not changed",
     )
-    run.add_argument("--span", type=int, metavar="N", help="newest span to read")
-    run.add_argument(
+    parser.add_argument("--span", type=int, metavar="N", help="newest span to read")
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="override a key, such as training.epochs=3; may be repeated",
     )
-    run.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _configuration(options: argparse.Namespace) -> PipelineConfig:
     overrides = list(options.set)
     if options.data is not None:
         overrides.append(f"data.path={_quoted(options.data)}")
     if options.span is not None:
         overrides.append(f"spans.span={options.span}")
-    config = load_yaml(PIPELINES[options.pipeline], options.config, overrides)
+    return load_yaml(PIPELINES[options.pipeline], options.config, overrides)
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = _configuration(options)
     return run(config, options.out or Path("out") / config.name)
+
+
+def _tune(options: argparse.Namespace) -> int:
+    config = _configuration(options)
+    request = Request(
+        space=options.space,
+        method=options.search,
+        trials=options.trials,
+        metric=options.metric,
+        seed=options.seed,
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    return tuning.tune(config, request, options.out or Path("out") / config.name)
 
 
 def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
@@ -152,7 +202,8 @@ def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = No
     sys.stdout.write("\n".join(lines) + "\n")
     if isinstance(error, ConfigError):
         return USAGE
-    return {"pushed": PUSHED, "refused": REFUSED}.get(summary.status, FAILED)
+    codes = {"pushed": PUSHED, "refused": REFUSED, "interrupted": RESUME}
+    return codes.get(summary.status, FAILED)
 
 
 def _interrupt(*_: object) -> NoReturn:

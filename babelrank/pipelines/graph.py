@@ -22,6 +22,7 @@ from babelrank.components.evaluation.evaluator import Evaluator
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.schema import Schema
 from babelrank.components.serving.push import Pusher
+from babelrank.components.training import last_model
 from babelrank.pipelines.config import PipelineConfig
 
 NEVER_CACHED = ("Pusher",)
@@ -99,6 +100,7 @@ def trainer(
     transform: Any,
     schema: Channel,
     sections: Mapping[str, Any],
+    base_model: Channel | None = None,
 ) -> tfx.components.Trainer:
     """TFX's Trainer around a task's `run_fn`.
 
@@ -108,12 +110,14 @@ def trainer(
         transform: The Transform step.
         schema: Schema of the raw examples.
         sections: The sections of the configuration that `run_fn` rebuilds, as plain data.
+        base_model: The model to start from, if one is looked for; see `predecessor`.
     """
     return tfx.components.Trainer(
         run_fn=dotted(run_fn),
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
+        base_model=base_model,
         train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
         eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
         custom_config={
@@ -136,6 +140,12 @@ def baseline() -> tfx.dsl.Resolver:
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("Baseline")
+
+
+def predecessor(config: PipelineConfig, examples: Channel) -> list[tfx.dsl.Resolver]:
+    """What finds the last blessed or pushed model, if `training.warm_start` asks for it."""
+    wanted = config.training.warm_start
+    return [last_model.last_model(wanted, examples)] if wanted in last_model.SIGNS else []
 
 
 def pusher(

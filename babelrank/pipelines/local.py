@@ -41,7 +41,7 @@ class RunRecord:
 Watcher = Callable[[StepSummary, int, int], None]
 """Told of a step's state, its number from 1, and the number of steps."""
 
-HIDDEN_NODES = ("Baseline", "CarriedVocabulary")
+HIDDEN_NODES = ("Baseline", "CarriedVocabulary", "LastModel")
 """Resolvers: they take no time and mean nothing to most people."""
 
 

@@ -20,6 +20,7 @@ from babelrank.components.ranking import (
 from babelrank.components.ranking.example_gen import ClickLogExampleGen
 from babelrank.components.ranking.preprocessing import Columns
 from babelrank.components.ranking.schema import schema_text
+from babelrank.components.training import last_model
 from babelrank.pipelines import graph
 from babelrank.pipelines.config import RankingConfig
 
@@ -37,12 +38,14 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
     examples = ingest.outputs["examples"]
     statistics, schema, validator = graph.validation(examples, schema_text(columns))
     transform = _transform(columns, examples, schema.outputs["schema"])
+    predecessor = graph.predecessor(config, examples)
     train = graph.trainer(
         trainer.run_fn,
         layout,
         transform,
         schema.outputs["schema"],
         {**columns.to_custom_config(), **graph.plain(config, "model", "training")},
+        *(one.outputs[last_model.MODEL] for one in predecessor),
     )
     baseline = graph.baseline()
     evaluator = _evaluator(config, examples, train, baseline)
@@ -55,6 +58,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
             schema,
             validator,
             transform,
+            *predecessor,
             train,
             baseline,
             evaluator,

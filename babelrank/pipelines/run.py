@@ -41,10 +41,13 @@ def run_pipeline(
 
     Raises:
         BabelRankError: Another run uses the output folder.
+        DeviceError: The devices that training asks for are not here.
     """
     # Only here: TFX takes 10 s and more to import.
+    from babelrank.components.training import strategy
     from babelrank.pipelines.summary import summarize
 
+    strategy.check(config.training.strategy)  # and not after an hour of reading data
     out = out.absolute()
     layout = Layout(out)
     with _alone(out):

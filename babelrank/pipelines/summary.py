@@ -52,6 +52,7 @@ def summarize(
     pushed = _pushed(artifacts)
     rows, splits = _rows(artifacts)
     measured = {} if verdict is None else verdict.candidate[OVERALL]
+    training = _training(artifacts)
     summary = RunSummary(
         run_id=record.run_id,
         pipeline=config.name,
@@ -74,6 +75,9 @@ def summarize(
         spans=_spans(artifacts) if any(map(has_spans, _patterns(config))) else (),
         versions=versions(),
         optimum=optimum,
+        warm_start=tuple((training.get("warm_start") or {}).get("sentences", ())),
+        privacy=training.get("privacy"),
+        skipped=tuple(training.get("skipped", ())),
         config_yaml=yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True),
         **_task_fields(config, artifacts, verdict, uri),
     )
@@ -194,6 +198,16 @@ def _slices(verdict: Verdict) -> tuple[SliceRow, ...]:
 def _natural(name: str) -> list[tuple[str, int]]:
     """A key that sorts numbers in a text by their value."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _training(artifacts: RunArtifacts) -> dict[str, Any]:
+    """What the training left to know, beside its history."""
+    artifact = artifacts.get("Trainer", "model_run")
+    path = None if artifact is None else Path(artifact.uri) / "training.json"
+    if path is None or not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _history(

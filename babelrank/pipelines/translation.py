@@ -10,6 +10,7 @@ from tfx import v1 as tfx
 from tfx.types import BaseChannel as Channel
 
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
+from babelrank.components.training import last_model
 from babelrank.components.translation import (
     carried,
     metrics,
@@ -47,12 +48,14 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         subwords=vocabulary.outputs["subwords"],
         splits_config=graph.transformed_splits(),
     ).with_id("Transform")
+    predecessor = graph.predecessor(config, examples)
     train = graph.trainer(
         trainer.run_fn,
         layout,
         transform,
         schema.outputs["schema"],
         graph.plain(config, "data", "model", "decoding", "training"),
+        *(one.outputs[last_model.MODEL] for one in predecessor),
     )
     evaluator = _evaluator(config, examples, train, baseline)
     return graph.pipeline(
@@ -66,6 +69,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
             *resolvers,
             vocabulary,
             transform,
+            *predecessor,
             train,
             baseline,
             evaluator,

@@ -81,6 +81,31 @@ def test_a_vocabulary_that_is_carried_over():
     }
 
 
+@pytest.mark.parametrize("wanted", ["blessed", "pushed"])
+@pytest.mark.parametrize(
+    ("cls", "settings"), [(RankingConfig, RANKING), (TranslationConfig, TRANSLATION)]
+)
+def test_a_warm_start_from_the_last_model(cls: Any, settings: dict[str, Any], wanted: str):
+    graph = nodes(from_dict(cls, {**settings, "training": {"warm_start": wanted}}))
+    trainer = graph["Trainer"]
+    assert set(trainer.upstream_nodes) == {"LastModel", "Transform", "Schema"}
+    (base,) = trainer.inputs.inputs["base_model"].channels
+    assert (base.producer_node_query.id, base.output_key) == ("LastModel", "model")
+    assert trainer.inputs.inputs["base_model"].min_count == 0  # the first run has none
+    assert set(graph["LastModel"].upstream_nodes) == {"Ingest"}
+    inputs = graph["LastModel"].inputs.inputs.values()
+    looked_at = {one.artifact_query.type.name for many in inputs for one in many.channels}
+    sign = {"blessed": "ModelBlessing", "pushed": "PushedModel"}[wanted]
+    assert looked_at == {"Model", "Examples", sign}
+
+
+@pytest.mark.parametrize("source", [None, "/models/1"])
+def test_nothing_is_looked_for_without_need(source: str | None):
+    graph = nodes(from_dict(RankingConfig, {**RANKING, "training": {"warm_start": source}}))
+    assert "LastModel" not in graph
+    assert "base_model" not in graph["Trainer"].inputs.inputs
+
+
 def test_only_a_push_is_never_cached(ranking: dict[str, Any], translation: dict[str, Any]):
     for graph in (ranking, translation):
         off = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from babelrank.components.config import from_dict
 from babelrank.components.evaluation.evaluator import Verdict
-from babelrank.components.evaluation.report import StepSummary, write_html
+from babelrank.components.evaluation.report import StepSummary, verdict_lines, write_html
 from babelrank.components.evaluation.verdict import OVERALL, Finding
 from babelrank.components.translation import coverage, subwords
 from babelrank.components.translation.config import VocabularyConfig
@@ -228,6 +229,25 @@ def test_a_ranking_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert charts.roc_baseline == []
     assert charts.calibration == [(0.25, 0.5, 8)]
     assert [row.slice for row in charts.slices] == ["hour=9", "hour=10"]
+
+
+def test_where_a_warm_start_came_from(tmp_path: Path):
+    store = Store(tmp_path, "ranking")
+    started = {"warm_start": {"sentences": ["started from /m: 4 of 5 rows of user kept"]}}
+    store.put("Trainer", "model_run", {"training.json": started})
+    run, charts = store.summarize(RANKING)
+    assert run.warm_start == ("started from /m: 4 of 5 rows of user kept",)
+    line = "  warm start: started from /m: 4 of 5 rows of user kept"
+    assert line in verdict_lines(run)
+    html = tmp_path / "report.html"
+    write_html(dataclasses.replace(run, metrics={"auc": 0.7}), charts, html)
+    assert "Warm start: started from /m: 4 of 5 rows of user kept." in html.read_text()
+
+
+def test_without_a_warm_start_nothing_is_said(tmp_path: Path):
+    store = Store(tmp_path, "ranking")
+    store.put("Trainer", "model_run", {"training.json": {"warm_start": None}})
+    assert store.summarize(RANKING)[0].warm_start == ()
 
 
 def test_refused(tmp_path: Path, texts: list[str]):

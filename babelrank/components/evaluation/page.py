@@ -23,6 +23,7 @@ from babelrank.components.evaluation.run_summary import (
     SliceRow,
     headline,
     reachable,
+    training_sentences,
 )
 from babelrank.components.evaluation.wording import (
     METRICS,
@@ -78,6 +79,7 @@ def html(summary: RunSummary, charts: Charts) -> str:
         figures=_figures(summary, charts),
         headline=headline(summary),
         reachable=reachable(summary),
+        training_sentences=training_sentences,
         step_rows=step_rows(summary),
     )
 

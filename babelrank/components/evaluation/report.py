@@ -31,6 +31,7 @@ from babelrank.components.evaluation.run_summary import (
     StepSummary,
     headline,
     reachable,
+    training_sentences,
 )
 from babelrank.components.evaluation.verdict import Finding
 from babelrank.components.evaluation.wording import difference, figure, in_order, visible
@@ -78,6 +79,8 @@ def verdict_lines(summary: RunSummary) -> list[str]:
     if summary.metrics and summary.split:
         lines.append(f"  measured on {summary.split}. {summary.split_note}".rstrip())
     lines += [f"  {sentence}" for sentence in reachable(summary).values()]
+    lines += [f"  warm start: {sentence}" for sentence in summary.warm_start]
+    lines += [f"  {sentence}" for sentence in training_sentences(summary)]
     if summary.rows:
         lines.append(f"  {_rows_sentence(summary.rows)}")
     if summary.pushed_model:

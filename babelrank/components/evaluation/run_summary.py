@@ -71,6 +71,11 @@ class RunSummary:
         languages: Codes of the source and the target language (translation).
         vocabulary: Side to the figures of its vocabulary, by name (translation).
         vocabulary_notes: Sentences about it.
+        warm_start: Sentences about the model that training started from, if it was to start from
+            one.
+        privacy: What private training spent (`epsilon`, `delta` and more) and covers; None if it
+            was none.
+        skipped: Batches that training left out because the loss diverged on them.
         config_yaml: The configuration in full.
     """
 
@@ -99,6 +104,9 @@ class RunSummary:
     languages: tuple[str, str] | None = None
     vocabulary: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     vocabulary_notes: tuple[str, ...] = ()
+    warm_start: tuple[str, ...] = ()
+    privacy: Mapping[str, float | int | str] | None = None
+    skipped: tuple[str, ...] = ()
     config_yaml: str = ""
 
 
@@ -184,4 +192,22 @@ def reachable(summary: RunSummary) -> dict[str, str]:
         else:
             text += f" ({difference(value, best)})"
         sentences[name] = text
+    return sentences
+
+
+def training_sentences(summary: RunSummary) -> list[str]:
+    """What people should know about the training: its privacy, and what it left out."""
+    sentences = []
+    if summary.privacy:
+        spent = summary.privacy
+        sentences.append(
+            f"Private training: epsilon {spent['epsilon']:.3g} at delta {spent['delta']:.3g}, "
+            f"after {spent['steps']} steps of {spent['batch_size']} expected examples out of "
+            f"{spent['examples']}. {spent['covers']}"
+        )
+    if summary.skipped:
+        sentences.append(
+            f"The loss diverged {len(summary.skipped)} times; training went on without "
+            f"{'; '.join(summary.skipped)}."
+        )
     return sentences

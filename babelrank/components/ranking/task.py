@@ -5,6 +5,7 @@ Batches are `({"dense_features": [B, W], "sparse_features": {name: ids}}, label 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,20 @@ from babelrank.components.ranking import model as ranking_model
 from babelrank.components.ranking.config import ModelConfig, RankingTrainingConfig
 from babelrank.components.ranking.features import DENSE, LABEL, SPARSE, WEIGHT, Features
 from babelrank.components.training import optimizers
-from babelrank.components.training.inputs import Batches, Column, ColumnStore
+from babelrank.components.training.composite import CompositeOptimizer
+from babelrank.components.training.inputs import (
+    Batches,
+    BatchSource,
+    Column,
+    ColumnStore,
+    Portion,
+)
+from babelrank.components.training.poisson import PoissonBatches
+from babelrank.components.training.replicas import mean
+from babelrank.components.training.rows import Rows
 from babelrank.components.training.task import Task
+from babelrank.components.training.warm_start import Request
+from babelrank.components.training.wrapper import innermost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +47,9 @@ class RankingTaskConfig:
         training: Batch size and seed of the inputs.
         weighted: Whether the records have a weight.
         init_checkpoint: Checkpoint whose weights a new training starts from, or None.
+        warm_start: Earlier model, maybe of other vocabularies, to start from; or None.
+        meanings: What the ids of each feature stand for; features that are not named have ids
+            that mean the same in every model.
     """
 
     features: Features
@@ -42,6 +58,8 @@ class RankingTaskConfig:
     training: RankingTrainingConfig = field(default_factory=RankingTrainingConfig)
     weighted: bool = False
     init_checkpoint: str | None = None
+    warm_start: Request | None = None
+    meanings: tuple[Rows, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +73,8 @@ class RankingInputConfig:
         is_training: Shuffle and repeat without end; otherwise one pass in the order of the files.
         seed: Seed of the order.
         drop_remainder: Leave out a last, smaller batch.
+        poisson: Draw each example by itself, as private training has to; `batch_size` is what
+            is expected.
     """
 
     path: str | Sequence[str]
@@ -63,9 +83,10 @@ class RankingInputConfig:
     is_training: bool = True
     seed: int = 42
     drop_remainder: bool = False
+    poisson: bool = False
 
 
-class RankingOptimizer(optimizers.CompositeOptimizer):
+class RankingOptimizer(CompositeOptimizer):
     """One optimizer for the embeddings and one for the rest of a ranking model.
 
     The model is bound by the first training step: `create_optimizer` does not know it.
@@ -129,21 +150,41 @@ class RankingTask(Task):
             optimizer_config: The training configuration, with `steps` if a rate decays. What
                 names one optimizer only makes one for all variables.
             runtime_config: See `Task`.
-            dp_config: Must be None.
+            dp_config: See `Task`; with it, `optimizer` serves all variables.
         """
         if not isinstance(optimizer_config, RankingTrainingConfig) or dp_config is not None:
             return super().create_optimizer(optimizer_config, runtime_config, dp_config)
         steps = optimizer_config.steps
         both = RankingOptimizer(
-            optimizers.create(optimizer_config.embedding_optimizer, steps),
-            optimizers.create(optimizer_config.optimizer, steps),
+            optimizers.create_part(
+                optimizer_config.embedding_optimizer, steps, "embedding_optimizer"
+            ),
+            optimizers.create_part(optimizer_config.optimizer, steps, "optimizer"),
         )
-        return optimizers.with_loss_scaling(both, runtime_config)
+        return optimizers.wrap(both, runtime_config, ema_decay=optimizer_config.ema_decay)
 
     def build_model(self) -> ranking_model.Ranking:
         """Makes the model of the configuration, its variables included."""
         params = self.task_config
         return ranking_model.build_ranking(params.model, params.features, params.objective)
+
+    def rows(self, model: ranking_model.Ranking) -> tuple[Rows, ...]:
+        """What the rows of the embedding tables stand for."""
+        known = {one.name: one for one in self.task_config.meanings}
+        layer = model._embedding_layer  # TFRS has no other way to it
+        return tuple(
+            dataclasses.replace(
+                known.get(f.name, Rows(name=f.name, kind="ids", numbered=f.size)),
+                table=f"_embedding_layer/table_{layer.dims[f.name]}",
+            )
+            for f in layer.features
+        )
+
+    def bind_optimizer(self, optimizer: Any, model: ranking_model.Ranking) -> None:
+        """See `Task`."""
+        inner = innermost(optimizer)
+        if isinstance(inner, RankingOptimizer):
+            inner.bind(model)
 
     def columns(self) -> list[Column]:
         """The features of the transformed records that the model reads."""
@@ -159,12 +200,14 @@ class RankingTask(Task):
             columns.append(Column(WEIGHT, "float32"))
         return columns
 
-    def batches(self, params: RankingInputConfig) -> Batches:
+    def batches(self, params: RankingInputConfig) -> BatchSource:
         """Batches of transformed records, for `fit`."""
         if params.store is None:
             store = ColumnStore(str(params.path))
         else:
             store = ColumnStore.build(params.path, self.columns(), Path(params.store))
+        if params.poisson:
+            return PoissonBatches(store, params.batch_size, params.seed, to_inputs=self._to_inputs)
         return Batches(
             store,
             params.batch_size,
@@ -179,17 +222,11 @@ class RankingTask(Task):
         params: RankingInputConfig,
         input_context: tf.distribute.InputContext | None = None,
     ) -> tf.data.Dataset:
-        """A dataset of batches: without end in training, one pass otherwise.
-
-        Raises:
-            ConfigError: Several input pipelines, which this does not split yet.
-        """
-        if input_context is not None and input_context.num_input_pipelines > 1:
-            raise ConfigError(
-                f"input_context: got {input_context.num_input_pipelines} input pipelines; takes 1."
-            )
+        """A dataset of batches: without end in training, one pass otherwise."""
         batches = self.batches(params)
-        return batches.dataset(epochs=None if params.is_training else 1)
+        if not params.is_training:
+            return batches.dataset()
+        return batches.dataset(epochs=None, portion=Portion.of(input_context))
 
     def _to_inputs(self, columns: dict[str, tf.Tensor]) -> tuple[Any, ...]:
         params = self.task_config
@@ -221,7 +258,8 @@ class RankingTask(Task):
             ranking_model.as_column(model_outputs),
             sample_weight=sample_weight,
         )
-        return tf.reduce_mean(losses) + super().build_losses(labels, model_outputs, aux_losses)
+        loss = mean(tf.reduce_sum(losses), tf.size(losses))
+        return loss + super().build_losses(labels, model_outputs, aux_losses)
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
         """Means of predictions and labels in training; validation has exact metrics instead."""
@@ -251,9 +289,7 @@ class RankingTask(Task):
     ) -> dict[str, Any]:
         """See `Task`; inputs are `(features, labels[, weights])`."""
         features, labels, weights = _split(inputs)
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        if isinstance(inner, RankingOptimizer):
-            inner.bind(model)
+        self.bind_optimizer(optimizer, model)  # a foreign trainer has not
         with tf.GradientTape() as tape:
             outputs = model(features, training=True)
             loss = self.build_losses(labels, outputs, model.losses, sample_weight=weights)

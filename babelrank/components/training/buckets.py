@@ -166,11 +166,16 @@ class TokenBatches(BatchSource):
         """Tokens of the last column in a batch, without padding."""
         return int(self._amounts[self._batch(epoch, index)])
 
-    def get(self, epoch: int, index: int) -> dict[str, Array]:
-        """The columns of batch `index` of epoch `epoch`, both counted from 0."""
+    def rows_in(self, index: int, epoch: int = 0) -> Array:
+        """See `BatchSource`."""
         batch = self._batch(epoch, index)
         # In file order: fewer page faults when the file exceeds the memory.
-        rows = np.sort(self._placed(epoch)[self._bounds[batch] : self._bounds[batch + 1]])
+        rows: Array = np.sort(self._placed(epoch)[self._bounds[batch] : self._bounds[batch + 1]])
+        return rows
+
+    def get(self, epoch: int, index: int) -> dict[str, Array]:
+        """The columns of batch `index` of epoch `epoch`, both counted from 0."""
+        rows = self.rows_in(index, epoch)
         longest = np.array([lengths[rows].max() for lengths in self._lengths.values()])
         widths = dict(zip(self._lengths, self._rounded(longest).tolist(), strict=True))
         taken = self.store.take(rows, self._pad, widths)

@@ -1,13 +1,16 @@
-"""Checkpoints of a training: everything that is needed to go on at the exact step.
+"""Checkpoints: model, optimizer, step, position in the data, state of early stopping.
 
-A checkpoint holds the model, the optimizer, the step, the metrics and the `Position`. It is
-complete or absent: the file that names the newest checkpoint is replaced after all others are
-written. The best model is kept separately, so that it stays when newer checkpoints push it out.
+A checkpoint is a folder `step-000001000` that is complete or absent: it is written under another
+name, forced to the disk, and renamed. The best model is kept separately, so that it stays when
+newer checkpoints push it out.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +18,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError
+from babelrank.components.errors import CheckpointError, ConfigError
+
+_PREFIX = "ckpt"
+_UNFINISHED = ".unfinished-"
 
 
 @dataclass
@@ -28,6 +34,7 @@ class Position:
         step: Steps taken.
         epoch: Epoch of the next batch.
         batch: Index of the next batch in its epoch.
+        skipped: Batches that were left out, by `epoch * batches_per_epoch + index`.
         evaluated: Step of the last evaluation, or -1.
         best: Best value so far of the metric that is watched.
         best_step: Step of it.
@@ -36,6 +43,9 @@ class Position:
         stopped: Why training stopped early, or None.
         loss_sum: Sum of the losses since the last record of the history.
         loss_count: Number of them.
+        first: Mean loss of the first steps.
+        typical: Moving average of the loss.
+        rollbacks: How often training went back to a checkpoint.
         history: Records so far; see `loop.FitResult`.
     """
 
@@ -44,6 +54,7 @@ class Position:
     step: int = 0
     epoch: int = 0
     batch: int = 0
+    skipped: list[int] = field(default_factory=list)
     evaluated: int = -1
     best: float | None = None
     best_step: int | None = None
@@ -52,6 +63,9 @@ class Position:
     stopped: str | None = None
     loss_sum: float = 0.0
     loss_count: int = 0
+    first: float = 0.0
+    typical: float = 0.0
+    rollbacks: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -78,6 +92,91 @@ class _SavedPosition(tf.train.experimental.PythonState):  # type: ignore[misc]
             raise ValueError(f"it is of another version of BabelRank ({error}).") from error
 
 
+class CheckpointFolder:
+    """The checkpoints of one kind, by step.
+
+    Args:
+        directory: Where they are.
+        saved: What they hold.
+        keep: Number of newest ones that are kept.
+        chief: Whether this process keeps what it writes; of several workers all write, since the
+            values of some variables are gathered from all of them, and one keeps it.
+    """
+
+    def __init__(
+        self, directory: Path, saved: tf.train.Checkpoint, keep: int, chief: bool = True
+    ) -> None:
+        self.directory, self._saved, self._keep, self._chief = directory, saved, keep, chief
+
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, rising."""
+        names = (path.name for path in self.directory.glob("step-*"))
+        return sorted(int(name.removeprefix("step-")) for name in names)
+
+    def prefix(self, step: int) -> str:
+        """What `tf.train.Checkpoint.read` takes."""
+        return str(self._folder(step) / _PREFIX)
+
+    def write(self, step: int) -> None:
+        """Writes a checkpoint and removes those that are too many.
+
+        Raises:
+            CheckpointError: It could not be written; the ones before are as they were.
+        """
+        if not self._chief:
+            with tempfile.TemporaryDirectory() as elsewhere:
+                self._saved.write(os.path.join(elsewhere, _PREFIX))
+            return
+        scratch = self.directory / f"{_UNFINISHED}{os.getpid()}"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._tidy()
+            self._saved.write(str(scratch / _PREFIX))
+            _publish(scratch, self._folder(step))
+        except (OSError, tf.errors.OpError) as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise CheckpointError(
+                f"{self._folder(step)}: cannot be written: {_first_line(error)} The checkpoint "
+                f"before is whole. Make room, or take another folder; the same call goes on."
+            ) from error
+        for old in self.steps()[: -self._keep]:
+            shutil.rmtree(self._folder(old))
+
+    def _tidy(self) -> None:
+        """Removes what writers that were killed left behind."""
+        for path in self.directory.glob(_UNFINISHED + "*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _folder(self, step: int) -> Path:
+        return self.directory / f"step-{step:09d}"
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    """Gives a written folder its name, when all of it is on the disk."""
+    for path in (*scratch.iterdir(), scratch):
+        _sync(path)
+    if folder.exists():  # of an attempt that this one repeats
+        os.rename(folder, scratch.with_name(f"{scratch.name}-replaced"))
+        os.rename(scratch, folder)
+        shutil.rmtree(scratch.with_name(f"{scratch.name}-replaced"))
+    else:
+        os.rename(scratch, folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return text if text.endswith(".") else f"{text}."
+
+
 class Checkpoints:
     """Saves and restores one training.
 
@@ -88,7 +187,9 @@ class Checkpoints:
         step: Scalar int64 variable that counts the steps.
         position: Where a new training starts.
         metrics: Streaming metrics of the training.
+        extra: What else has to come back, by name.
         keep: Number of newest checkpoints that are kept.
+        chief: See `CheckpointFolder`.
     """
 
     def __init__(
@@ -99,7 +200,9 @@ class Checkpoints:
         step: tf.Variable,
         position: Position,
         metrics: Sequence[tf.keras.metrics.Metric] = (),
+        extra: dict[str, Any] | None = None,
         keep: int = 2,
+        chief: bool = True,
     ) -> None:
         self._saved = _SavedPosition(position)
         self._step = step
@@ -109,15 +212,18 @@ class Checkpoints:
             step=step,
             position=self._saved,
             metrics=list(metrics),
+            **(extra or {}),
         )
         self._model_only = tf.train.Checkpoint(model=model)
-        self._newest = tf.train.CheckpointManager(
-            self._all, str(Path(directory) / "checkpoints"), max_to_keep=keep
-        )
-        self._best = tf.train.CheckpointManager(
-            self._model_only, str(Path(directory) / "best"), max_to_keep=1
-        )
+        self._newest = CheckpointFolder(Path(directory) / "checkpoints", self._all, keep, chief)
+        # Two: the position that names the newer one is saved only after it.
+        self._best = CheckpointFolder(Path(directory) / "best", self._model_only, 2, chief)
         self.saved_at: int | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where the newest ones are."""
+        return self._newest.directory
 
     @property
     def position(self) -> Position:
@@ -133,12 +239,13 @@ class Checkpoints:
         Raises:
             ConfigError: It belongs to another model, or to other data, batches or seed.
         """
-        path = self._newest.latest_checkpoint
-        if path is None:
+        steps = self._newest.steps()
+        if not steps:
             return None
+        path = self._newest.prefix(steps[-1])
         wanted = self.position
         try:
-            self._all.restore(path).assert_existing_objects_matched()
+            self._all.read(path).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise ConfigError(
                 f"{path}: does not fit the model: {str(error)[:500]} Delete the directory to start "
@@ -156,18 +263,19 @@ class Checkpoints:
         return self.saved_at
 
     def save(self) -> None:
-        """Saves a checkpoint."""
-        self._newest.save()
-        self.saved_at = int(self._step.numpy())
+        """Saves a checkpoint. Raises as `CheckpointFolder.write`."""
+        step = int(self._step.numpy())
+        self._newest.write(step)
+        self.saved_at = step
 
     def save_best(self) -> None:
-        """Keeps the current model as the best one."""
-        self._best.save()
+        """Keeps the current model as the best one. Raises as `CheckpointFolder.write`."""
+        self._best.write(int(self._step.numpy()))
 
     def restore_best(self) -> bool:
-        """Puts the best weights into the model; False if none were kept."""
-        path = self._best.latest_checkpoint
-        if path is None:
+        """Puts the weights of `position.best_step` into the model; False if there is none."""
+        step = self.position.best_step
+        if step is None:
             return False
-        self._model_only.read(path).assert_existing_objects_matched()
+        self._model_only.read(self._best.prefix(step)).assert_existing_objects_matched()
         return True

@@ -100,7 +100,9 @@ class RecoveryConfig:
     """What happens when the loss is no number any more, or explodes."""
 
     max_rollbacks: int = option(
-        3, "Batches that training may go back from and leave out before it fails; 0: none."
+        3,
+        "Batches that training may go back from and leave out before it fails; 0: none, and "
+        "always so with privacy.",
     )
     loss_factor: float | None = option(
         100.0, "A loss so many times the recent mean counts as exploded; null: only NaN and inf."
@@ -124,6 +126,9 @@ class PrivacyConfig:
     noise_multiplier: float = option(
         1.0, "Standard deviation of the noise, in multiples of clipping_norm."
     )
+    batch_size: int = option(
+        256, "Expected examples in a batch; each is drawn by itself, so that batches vary in size."
+    )
     clipping_norm: float = option(1.0, "The gradient of each example is clipped to this norm.")
     delta: float | None = option(
         None, "Probability that the bound epsilon does not hold; null: 1 / (10 x examples)."
@@ -135,6 +140,8 @@ class PrivacyConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name}: got {value}; takes more than 0.")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size: got {self.batch_size}; takes 1 or more.")
         if self.delta is not None and not 0 < self.delta < 1:
             raise ConfigError(f"delta: got {self.delta}; takes 0 < delta < 1, or null.")
 

@@ -1,27 +1,48 @@
-"""Dropout whose random state is part of a checkpoint, so that a resumed training repeats it."""
+"""Dropout that follows from the seed and the step, so that a resumed training repeats it."""
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import tensorflow as tf
 
 _OFF_BY = 0.02
+_PHILOX = 1  # number of the generator in TensorFlow's operations
+_number: ContextVar[tf.Tensor | None] = ContextVar("number", default=None)
+
+
+@contextlib.contextmanager
+def numbered(number: tf.Tensor) -> Iterator[None]:
+    """Layers that are called within draw what belongs to this number.
+
+    Args:
+        number: int64 []; no other step, replica or part of a batch has the same.
+    """
+    token = _number.set(tf.cast(number, tf.uint64))
+    try:
+        yield
+    finally:
+        _number.reset(token)
 
 
 class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
     """Sets a fraction of the inputs to zero and scales the rest, in training.
 
-    Keras's own layer keeps its random state where no checkpoint finds it, and draws 32 random
-    bits for each number, which takes a tenth of a Transformer's step on a CPU. Here it is 8 bits,
-    so the fraction is a multiple of 1/256 (0.1 becomes 26/256); where that is off by more than
-    2 %, it is 16 bits and a multiple of 1/65536. The scale is that of the rounded fraction f,
-    1 / (1 - f), so that the expectation stays that of the inputs.
+    It draws by Philox, keyed by the layer's seed and counted from what `numbered` says; outside
+    of that, from a number of TensorFlow's global generator.
+
+    Keras's own layer draws 32 random bits for each number, which takes a tenth of a Transformer's
+    step on a CPU. Here it is 8 bits, so the fraction is a multiple of 1/256 (0.1 becomes 26/256);
+    where that is off by more than 2 %, it is 16 bits and a multiple of 1/65536. The scale is that
+    of the rounded fraction f, 1 / (1 - f), so that the expectation stays that of the inputs.
 
     Args:
         rate: Fraction, 0 <= rate < 1.
-        seed: Seed of the random state; None: from Python's `random`, which
+        seed: Seed of the layer; None: from Python's `random`, which
             `tf.keras.utils.set_random_seed` seeds.
 
     Attributes:
@@ -39,9 +60,7 @@ class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
         self._bits = 8 if _error(rate, 8) <= _OFF_BY * min(rate, 1 - rate) else 16
         self._threshold = min(round(rate * 2**self._bits), 2**self._bits - 1)
         self.dropped = self._threshold / 2**self._bits
-        self._random = tf.random.Generator.from_seed(
-            random.randrange(2**31) if seed is None else seed, alg="philox"
-        )
+        self._seed = random.randrange(2**63) if seed is None else seed
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Applies dropout to a tensor of any shape and float type, in training."""
@@ -59,9 +78,22 @@ class Dropout(tf.keras.layers.Layer):  # type: ignore[misc]
     def _draw(self, shape: tf.Tensor) -> tf.Tensor:
         """Random integers of all 8 or 16 bits, cut out of whole 32 bit words."""
         numbers, in_a_word = tf.reduce_prod(shape), 32 // self._bits
-        words = self._random.uniform_full_int([-(-numbers // in_a_word)], tf.uint32)
+        words = self._words([-(-numbers // in_a_word)])
         drawn = tf.bitcast(words, tf.uint8 if self._bits == 8 else tf.uint16)
         return tf.reshape(tf.slice(tf.reshape(drawn, [-1]), [0], [numbers]), shape)
+
+    def _words(self, shape: Any) -> tf.Tensor:
+        number = _number.get()
+        if number is None:
+            drawn = tf.random.uniform([], maxval=tf.int64.max, dtype=tf.int64)
+            number = tf.cast(drawn, tf.uint64)
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=shape,
+            key=tf.constant([self._seed], tf.uint64),
+            counter=tf.stack([tf.zeros([], tf.uint64), number]),  # the second is the higher half
+            alg=_PHILOX,
+            dtype=tf.uint32,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

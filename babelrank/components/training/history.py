@@ -20,18 +20,19 @@ class History:
     Args:
         directory: Gets `history.json`, and `tensorboard` if `summaries`.
         summaries: Whether to write TensorBoard summaries.
+        writes: Whether this process writes anything; of several workers one does.
     """
 
-    def __init__(self, directory: Path, summaries: bool) -> None:
-        self._path = directory / "history.json"
+    def __init__(self, directory: Path, summaries: bool, writes: bool = True) -> None:
+        self._path, self._writes = directory / "history.json", writes
         self._writer: Any = None
-        if summaries:
+        if summaries and writes:
             self._writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
 
     def record(
         self,
         position: Position,
-        batches_per_epoch: int,
+        epoch: float,
         metrics: Mapping[str, Any],
         speed: Mapping[str, float],
     ) -> None:
@@ -41,18 +42,25 @@ class History:
         mean = position.loss_sum / max(1, position.loss_count)
         scalars: dict[str, float | None] = {"loss": mean}
         scalars.update({name: finite(value) for name, value in metrics.items()})
-        epoch = position.step / batches_per_epoch
         position.history.append({"step": position.step, "epoch": epoch, **scalars})
         position.loss_sum, position.loss_count = 0.0, 0
         self._summarize("train", position.step, {**scalars, **speed})
 
-    def judged(self, position: Position, metrics: Mapping[str, float | None]) -> None:
-        """Adds the eval metrics to the last record."""
+    def judged(
+        self,
+        position: Position,
+        metrics: Mapping[str, float | None],
+        spent: Mapping[str, float],
+    ) -> None:
+        """Adds the eval metrics to the last record, and what privacy was spent, if any."""
         position.history[-1]["eval"] = dict(metrics)
-        self._summarize("eval", position.step, metrics)
+        position.history[-1].update(spent)
+        self._summarize("eval", position.step, {**metrics, **spent})
 
     def write(self, position: Position) -> None:
         """Replaces `history.json`."""
+        if not self._writes:
+            return
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         scratch.write_text(json.dumps(position.history, indent=1), encoding="utf-8")
         os.replace(scratch, self._path)

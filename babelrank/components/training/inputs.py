@@ -7,9 +7,9 @@ saved iterator: any batch can be fetched at random.
 from __future__ import annotations
 
 import abc
-import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,42 @@ import tensorflow as tf
 from babelrank.components.errors import InputError
 from babelrank.components.training.store import PAD, Array, Column, ColumnStore
 
-__all__ = ["PAD", "BatchSource", "Batches", "Column", "ColumnStore"]
+__all__ = ["PAD", "BatchSource", "Batches", "Column", "ColumnStore", "Portion"]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which parts of every batch an input pipeline has: one for each of its replicas.
+
+    Part k of n has the rows from `B * k // n` up to `B * (k + 1) // n`.
+
+    Attributes:
+        first: The first part, from 0.
+        count: Number of parts here.
+        total: Number of parts in all, n.
+    """
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
+
+    @classmethod
+    def of(cls, context: tf.distribute.InputContext | None) -> Portion:
+        """What belongs to an input pipeline of `tf.distribute`; None: all of each batch."""
+        if context is None:
+            return cls()
+        here = context.num_replicas_in_sync // context.num_input_pipelines
+        return cls(here * context.input_pipeline_id, here, context.num_replicas_in_sync)
+
+    def cut(self, values: Array, part: int) -> Array:
+        """The rows of the `part`-th part here."""
+        k = self.first + part
+        cut: Array = values[len(values) * k // self.total : len(values) * (k + 1) // self.total]
+        return cut
+
+    def rows(self, batch: int | None) -> int | None:
+        """Rows of each part, where all have equally many; otherwise None."""
+        return None if batch is None or batch % self.total else batch // self.total
 
 
 class BatchSource(abc.ABC):
@@ -46,7 +81,6 @@ class BatchSource(abc.ABC):
     ) -> None:
         self.store, self.seed, self.shuffle = store, seed, shuffle
         self._to_inputs = to_inputs
-        self._shard = (1, 0)
 
     @property
     @abc.abstractmethod
@@ -74,53 +108,70 @@ class BatchSource(abc.ABC):
     def get(self, epoch: int, index: int) -> dict[str, Array]:
         """The columns of batch `index` of epoch `epoch`, both counted from 0."""
 
-    def shard(self, num: int, index: int) -> Self:
-        """These batches for one of several input pipelines.
+    def padding_fraction(self) -> float | None:
+        """Share of padding in an epoch; None where that differs from epoch to epoch."""
+        return None
 
-        Args:
-            num: Number of pipelines.
-            index: Number of this one, from 0: its `dataset` has every `num`-th batch from there on.
+    @abc.abstractmethod
+    def rows_in(self, index: int, epoch: int = 0) -> Array:
+        """Numbers of a batch's examples in the store, rising, [B]."""
 
-        Returns:
-            A copy; all but its `dataset` is as before.
-        """
-        if not 0 <= index < num:
-            raise ValueError(f"index: got {index}; takes 0 to {num - 1}, one of {num} pipelines.")
-        part = copy.copy(self)
-        part._shard = (num, index)
-        return part
-
-    def dataset(self, epoch: int = 0, start: int = 0, epochs: int | None = 1) -> tf.data.Dataset:
+    def dataset(
+        self,
+        epoch: int = 0,
+        start: int = 0,
+        epochs: int | None = 1,
+        portion: Portion | None = None,
+        without: Sequence[int] = (),
+    ) -> tf.data.Dataset:
         """A dataset of batches, fetched ahead in the background.
 
         Args:
             epoch: First epoch.
             start: First batch in that epoch.
             epochs: Number of epochs to run through, the first included; None: without end.
+            portion: Which parts of each batch, one after another; None: whole batches.
+            without: Batches to leave out, by `epoch * len(self) + index`.
 
         Returns:
             Dicts of tensors [B], [B, W], or what `to_inputs` makes of them.
         """
-        num, index = self._shard
-        first = epoch * len(self) + start + index
-        stop = np.iinfo(np.int64).max if epochs is None else (epoch + epochs) * len(self)
+        portion = portion or Portion()
+        first = epoch * len(self) + start
+        stop = np.iinfo(np.int64).max // portion.count
+        stop = stop if epochs is None else (epoch + epochs) * len(self)
+        positions = tf.data.Dataset.range(first * portion.count, stop * portion.count)
+        if without:
+            left_out = tf.constant(sorted(without), tf.int64)
+            positions = positions.filter(
+                lambda position: tf.reduce_all(position // portion.count != left_out)
+            )
         types = [tf.dtypes.as_dtype(column.dtype) for column in self._columns()]
-        positions = tf.data.Dataset.range(first, stop, num)
+        fetch = self._fetcher(portion)
         dataset = positions.map(
-            lambda position: self._named(tf.numpy_function(self._fetch, [position], types)),
+            lambda position: self._named(tf.numpy_function(fetch, [position], types), portion),
             num_parallel_calls=1,
             deterministic=True,
         )
-        return dataset.prefetch(4)
+        return dataset.prefetch(4 * portion.count)
 
-    def _fetch(self, position: np.int64) -> list[Array]:
-        epoch, index = divmod(int(position), len(self))
-        return list(self.get(epoch, index).values())
+    def _fetcher(self, portion: Portion) -> Callable[[np.int64], list[Array]]:
+        """Finds part `position % count` of batch `position // count`."""
+        last: list[Any] = [None, {}]
 
-    def _named(self, tensors: Sequence[tf.Tensor]) -> Any:
+        def fetch(position: np.int64) -> list[Array]:
+            number, part = divmod(int(position), portion.count)
+            if last[0] != number:
+                last[:] = number, self.get(*divmod(number, len(self)))
+            return [portion.cut(values, part) for values in last[1].values()]
+
+        return fetch
+
+    def _named(self, tensors: Sequence[tf.Tensor], portion: Portion) -> Any:
         named = {}
         for column, tensor in zip(self._columns(), tensors, strict=True):
-            tensor.set_shape(self._shape(column))
+            rows, *rest = self._shape(column)
+            tensor.set_shape([portion.rows(rows), *rest])
             named[column.name] = tensor
         return self._to_inputs(named) if self._to_inputs else named
 
@@ -196,15 +247,20 @@ class Batches(BatchSource):
         """Examples in a batch, in every epoch the same."""
         return min(self.batch_size, self.store.rows - index * self.batch_size)
 
-    def get(self, epoch: int, index: int) -> dict[str, Array]:
-        """The columns of batch `index` of epoch `epoch`, both counted from 0."""
+    def rows_in(self, index: int, epoch: int = 0) -> Array:
+        """See `BatchSource`."""
         self._check(index)
         first = index * self.batch_size
         last = first + self.examples_in(index)
         if not self.shuffle:
-            return self.store.take(np.arange(first, last))
-        # Rows of one batch in file order: fewer page faults when the file exceeds the memory.
-        return self.store.take(np.sort(self._permutation(epoch)[first:last]))
+            return np.arange(first, last)
+        # In file order: fewer page faults when the file exceeds the memory.
+        rows: Array = np.sort(self._permutation(epoch)[first:last])
+        return rows
+
+    def get(self, epoch: int, index: int) -> dict[str, Array]:
+        """The columns of batch `index` of epoch `epoch`, both counted from 0."""
+        return self.store.take(self.rows_in(index, epoch))
 
     def _shape(self, column: Column) -> list[int | None]:
         rows = self.batch_size if self.drop_remainder else None

@@ -1,14 +1,12 @@
 """The training loop: steps, evaluations, checkpoints, early stopping, resume at the exact batch.
 
 Keras's `fit` cannot start in the middle of an epoch, does not feed `aggregate_logs`, and saves no
-position in the data. Here the position follows from the step alone: batch `step % len(train)` of
-epoch `step // len(train)`.
+position in the data. Here the position is a batch of an epoch, and any batch can be fetched.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import time
@@ -19,21 +17,30 @@ from typing import Any
 
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError, DivergedError
-from babelrank.components.training import optimizers
+from babelrank.components.errors import ConfigError, DivergedError, Interrupted
+from babelrank.components.training import privacy
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.checkpoints import Checkpoints, Position
 from babelrank.components.training.config import TrainingConfig
-from babelrank.components.training.history import History, finite
+from babelrank.components.training.course import Course
+from babelrank.components.training.divergence import Diverged, watch
+from babelrank.components.training.history import History
 from babelrank.components.training.inputs import BatchSource
+from babelrank.components.training.interruption import StopRequest
+from babelrank.components.training.judging import judge
+from babelrank.components.training.private_training import PrivateTraining
 from babelrank.components.training.progress import Progress
+from babelrank.components.training.speed import Speed
+from babelrank.components.training.steps import Steps
 from babelrank.components.training.task import Task
+from babelrank.components.training.workers import Workers, attended
 
 _RECORDS = 200  # points of the loss curve in the history
 _SHOWN_METRICS = 4  # of an evaluation, on one line; the history has them all
 _FETCH_STEPS = 50  # the loss leaves the device after so many steps ...
 _FETCH_SECONDS = 1.0  # ... or so many seconds, whichever comes first
+_CONSENT_STEPS = 10  # several workers ask each other so often whether one was told to stop
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,12 @@ class FitResult:
         speed: Examples or tokens (see `unit`) a second in this run's training steps, without
             evaluations; 0 if there were none.
         unit: "examples" or "tokens", as the training batches count.
+        skipped: Batches that were left out since the loss diverged on them; "epoch 0, batch 7".
         resumed_from: Step of the checkpoint that this run began with, or None.
         stopped_early: Why training ended before the last step, or None.
         best_step: Step of the best evaluation, or None.
         best_metrics: Eval metrics of that step.
+        privacy: What was spent, by `PrivateTraining.summary`; None without privacy.
     """
 
     model: tf.keras.Model
@@ -60,10 +69,20 @@ class FitResult:
     steps: int
     speed: float
     unit: str
+    skipped: list[str]
     resumed_from: int | None
     stopped_early: str | None
     best_step: int | None
     best_metrics: dict[str, float | None]
+    privacy: dict[str, Any] | None
+
+    def figures(self) -> dict[str, Any]:
+        """What the report should know beside the history."""
+        return {
+            f"{self.unit}_per_second": self.speed,
+            "skipped": self.skipped,
+            "privacy": self.privacy,
+        }
 
 
 def fit(
@@ -77,8 +96,9 @@ def fit(
 ) -> FitResult:
     """Trains the task's model, or goes on with the training that `directory` holds.
 
-    A resumed training takes the same steps as one that was never interrupted. A KeyboardInterrupt
-    saves a checkpoint before it propagates.
+    A resumed training takes the same steps as one that was never interrupted. SIGTERM and Ctrl-C
+    end the step and save a checkpoint. When the loss diverges, training goes back to the last
+    checkpoint and leaves the batch out that did it.
 
     Args:
         task: What to train. Its `best_metric` picks the best checkpoint and stops early.
@@ -86,16 +106,27 @@ def fit(
         train: Training batches.
         evaluation: Eval batches, or None for no evaluation; then the last weights are kept.
         directory: Gets `checkpoints`, `best`, `tensorboard` and `history.json`.
-        strategy: Where steps run; None: one device.
+        strategy: Where steps run; None: as `config.strategy` says. With several workers all of
+            them call this function, with a `directory` that they share.
         progress: Whom to tell; None: a bar on a terminal, lines in a log.
 
     Raises:
         ConfigError: The checkpoint in `directory` is of another training, or a metric is unknown.
-        DivergedError: The loss is NaN or infinite; names the step.
+        DivergedError: The loss was lost more often than `recovery.max_rollbacks`; names the step
+            and the rows of the batch.
+        CheckpointError: A checkpoint cannot be written.
+        DeviceError: A device that the configuration asks for is not there.
+        WorkerLostError: Another worker is gone.
+        Interrupted: A signal asked to stop; the same call goes on.
     """
     display = progress or progress_displays.default()
-    loop = _Loop(task, config, train, evaluation, Path(directory), strategy, display)
-    return loop.run()
+    strategy = strategy or strategies.create(config.strategy).strategy
+    timeout = config.strategy.worker_timeout
+    with StopRequest() as stop, attended(strategy, timeout) as workers:
+        loop = _Loop(
+            task, config, train, evaluation, Path(directory), strategy, display, stop, workers
+        )
+        return loop.run()
 
 
 class _Loop:
@@ -106,40 +137,44 @@ class _Loop:
         train: BatchSource,
         evaluation: BatchSource | None,
         directory: Path,
-        strategy: tf.distribute.Strategy | None,
+        strategy: tf.distribute.Strategy,
         progress: Progress,
+        stop: StopRequest,
+        workers: Workers | None,
     ) -> None:
         self.task, self.config, self.train, self.evaluation = task, config, train, evaluation
-        self.directory, self.progress = directory, progress
-        self.strategy = strategy or strategies.create()
+        self.progress, self.stop, self.workers = progress, stop, workers
+        self.private: PrivateTraining | None = None
         self.total = config.steps or config.epochs * len(train)
-        self.evaluate_every = config.evaluate_every or len(train)
-        self.record_every = max(1, self.total // _RECORDS)
+        if config.privacy is not None:
+            self.private = PrivateTraining(config, train, strategy, workers)
+            self.total = self.private.steps_within(self.total)
         self.metric = config.early_stopping.metric or task.best_metric
         self.mode = task.metric_mode(self.metric)
-        self._build()
-        self.pending: list[tf.Tensor] = []  # losses that are still on the device
-        self.recent = math.nan
-        self.seconds, self.amount, self.steps_here = 0.0, 0, 0
-        self.history = History(directory, config.tensorboard)
-
-    def _build(self) -> None:
-        tf.keras.utils.set_random_seed(self.config.seed)
-        with self.strategy.scope():
-            self.model = self.task.build_model()
-            self.optimizer = self.task.create_optimizer(
-                dataclasses.replace(self.config, steps=self.total)
-            )
-            if self.model.built:
-                optimizers.create_slots(self.optimizer, self.model.trainable_variables)
-            self.metrics = self.task.build_metrics(training=True)
-            self.eval_metrics = self.task.build_metrics(training=False)
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        position = Position(seed=self.config.seed, data=self.train.identity)
+        self.every = {
+            "record": max(config.steps_per_execution, self.total // _RECORDS),
+            "evaluate": config.evaluate_every or len(train),
+            "save": config.checkpoint_interval,
+            "ask": _CONSENT_STEPS if self.workers else 1,
+        }
+        plan = self.private.plan() if self.private else None
+        self.steps = Steps(task, config, strategy, self.total, train.varied, plan)
+        chief = strategies.is_chief(strategy)
         self.checkpoints = Checkpoints(
-            self.directory, self.model, self.optimizer, self.step, position, self.metrics
+            directory,
+            self.steps.model,
+            self.steps.optimizer,
+            self.steps.step,
+            Position(seed=config.seed, data=train.identity),
+            self.steps.metrics,
+            {"secrets": self.private.secrets} if self.private else {},
+            chief=chief,
         )
-        self.compiled: dict[str, Any] = {}
+        self.course = Course(self.checkpoints, train)
+        self.history = History(directory, config.tensorboard, chief)
+        self.pending: list[tf.Tensor] = []  # losses that are still on the device
+        self.fetched, self.recent = time.monotonic(), math.nan
+        self.speed = Speed()
 
     @property
     def position(self) -> Position:
@@ -148,177 +183,204 @@ class _Loop:
     def run(self) -> FitResult:
         resumed_from = self.checkpoints.restore()
         if resumed_from is None:
-            self.task.initialize(self.model)
+            self.task.initialize(self.steps.model)
+            self.steps.start_average()
+        if self.private:
+            self._begin_in_private(self.private)
         with contextlib.ExitStack() as stack:
             stack.callback(self.progress.close)
             stack.enter_context(contextlib.closing(self.history))
             self.progress.start(self.position.step, self.total, self.train.unit)
-            if resumed_from is not None:
+            for sentence in self.task.started.sentences() if self.task.started else ():
+                self.progress.note(f"training: {sentence}")
+            if resumed_from:
                 self.progress.note(f"training: resumed at step {resumed_from}")
             try:
-                self._run_steps()
+                self._run()
             except KeyboardInterrupt:
-                self._save()
+                if not self.stop.urgent:
+                    self._save()
                 raise
-        if self.position.best_step is not None:
-            self.checkpoints.restore_best()
+        if not self.checkpoints.restore_best():
+            self.steps.keep_average()
+        if self.workers:  # or one would be gone while others still read what it wrote
+            self.workers.any(False)
         return self._result(resumed_from)
+
+    def _begin_in_private(self, private: PrivateTraining) -> None:
+        privacy.check_model(self.steps.model)
+        self.train = private.samples()
+        self.course = Course(self.checkpoints, self.train)
+        if private.warning:
+            self.progress.note(f"training: {private.warning}")
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._run_steps()
+                return
+            except Diverged as lost:
+                self._go_back(lost)
 
     def _run_steps(self) -> None:
         batches: Iterator[Any] | None = None
-        fetched = time.monotonic()
         while True:
+            self._do_what_is_due()
             step = self.position.step
-            if self._record_due(step):
-                self._record()
-            if self.evaluation and self._evaluation_due(step):
-                self._evaluate(self.evaluation)
-                self._save()
-                fetched = time.monotonic()
-            elif self._save_due(step):
-                self._save()
             if step >= self.total or self.position.stopped:
                 return
-            batches = batches or self._batches(step)
-            self._take_step(batches)
-            waited = time.monotonic() - fetched >= _FETCH_SECONDS
-            if waited or len(self.pending) >= _FETCH_STEPS or self.position.step == self.total:
-                fetched = time.monotonic()
-                self._report()
+            batches = batches or self._batches()
+            self._take_steps(batches, self._until_due(step))
+            self._look_at_losses()
 
-    def _take_step(self, batches: Iterator[Any]) -> None:
-        position, began = self.position, time.perf_counter()
-        self.pending.append(self.compiled["train"](next(batches)))
-        if self.steps_here:  # the first step also traces and compiles
-            self.seconds += time.perf_counter() - began
-            self.amount += self.train.amount_in(position.batch, position.epoch)
-        self.steps_here += 1
-        self._move_to(position.step + 1)
+    def _do_what_is_due(self) -> None:
+        step = self.position.step
+        if step and self._due("record", step) and self._recorded() != step:
+            self._record()
+        unjudged = step and self.position.evaluated != step
+        if self.evaluation and unjudged and self._due("evaluate", step):
+            self._evaluate(self.evaluation)
+            self._save()
+        elif self._due("save", step) and self.checkpoints.saved_at != step:
+            self._save()
+        if self._due("ask", step) and self._asked_to_stop():
+            raise Interrupted(f"training stopped at step {step} of {self.total}, as asked")
 
-    def _train_on_replicas(self, batch: Any) -> tf.Tensor:
-        def replica_step(inputs: Any) -> Any:
-            logs = self.task.train_step(inputs, self.model, self.optimizer, self.metrics)
-            return logs[self.task.loss]
+    def _due(self, event: str, step: int) -> bool:
+        return step >= self.total or step % self.every[event] == 0
 
-        losses = self.strategy.run(replica_step, args=(batch,))
-        self.step.assign_add(1)
-        return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
+    def _until_due(self, step: int) -> int:
+        """Steps to take before something has to be done; 1 or more."""
+        waits = (every - step % every for event, every in self.every.items() if every > 1)
+        return min(self.config.steps_per_execution, self.total - step, *waits)
 
-    def _validate_on_replicas(self, batch: Any) -> Any:
-        def replica_step(inputs: Any) -> Any:
-            return self.task.validation_step(inputs, self.model, self.eval_metrics)
+    def _asked_to_stop(self) -> bool:
+        asked = self.stop.asked is not None
+        return self.workers.any(asked) if self.workers else asked
 
-        return self.strategy.run(replica_step, args=(batch,))
+    def _batches(self) -> Iterator[Any]:
+        position = self.position
+        return iter(
+            self.steps.batches(
+                "train", self.train, position.epoch, position.batch, None, position.skipped
+            )
+        )
 
-    def _batches(self, step: int) -> Iterator[Any]:
-        epoch, index = divmod(step, len(self.train))
-        dataset = self.train.dataset(epoch, index, epochs=None)
-        return iter(self._distributed("train", self.train, dataset, self._train_on_replicas))
+    def _take_steps(self, batches: Iterator[Any], count: int) -> None:
+        with self.speed.measured():
+            self.pending.append(self.steps.train(batches, count))
+        self._advance(count)
 
-    def _distributed(self, name: str, source: BatchSource, dataset: Any, step: Any) -> Any:
-        """The dataset over the replicas; `compiled[name]` gets the function that takes a batch."""
-        distributed = self.strategy.experimental_distribute_dataset(dataset)
-        if name not in self.compiled:
-            # A trace for each shape is faster than one for all, unless there are many shapes.
-            signature = [distributed.element_spec] if source.varied else None
-            self.compiled[name] = tf.function(step, input_signature=signature, autograph=False)
-        return distributed
-
-    def _move_to(self, step: int) -> None:
-        self.position.step = step
-        self.position.epoch, self.position.batch = divmod(step, len(self.train))
-
-    def _record_due(self, step: int) -> bool:
-        if step == 0 or self._recorded() == step:
-            return False
-        return step >= self.total or step % self.record_every == 0
+    def _advance(self, count: int) -> None:
+        self.speed.add(self.course.advance(count))
 
     def _recorded(self) -> int | None:
         """Step of the last record."""
         return self.position.history[-1]["step"] if self.position.history else None
 
-    def _evaluation_due(self, step: int) -> bool:
-        if step == 0 or self.position.evaluated == step:
-            return False
-        return step >= self.total or step % self.evaluate_every == 0
-
-    def _save_due(self, step: int) -> bool:
-        if step == 0 or self.checkpoints.saved_at == step:
-            return False
-        return step >= self.total or step % self.config.checkpoint_interval == 0
-
     def _save(self) -> None:
         # The variable and not the Python count tells the truth after an interrupt in a step.
-        self._move_to(int(self.step.numpy()))
+        self._advance(int(self.steps.step.numpy()) - self.position.step)
         self._fetch()
+        if not self.steps.finite():
+            raise Diverged(self.position.step, "weights are no finite numbers")
         self.checkpoints.save()
         self.history.write(self.position)
+        self.fetched = time.monotonic()
+
+    def _look_at_losses(self) -> None:
+        if self.workers:
+            self.workers.alive()
+        # Several workers have to do it at the same step, whatever their clocks say.
+        waited = not self.workers and time.monotonic() - self.fetched >= _FETCH_SECONDS
+        if waited or len(self.pending) >= _FETCH_STEPS or self.position.step == self.total:
+            self._fetch()
+            self.progress.update(self.position.step, self.total, self.recent, self.speed.value)
 
     def _fetch(self) -> None:
         """Takes the losses of the last steps from the device."""
-        losses = [float(loss) for loss in self.pending]
+        self.fetched = time.monotonic()
+        losses = [float(loss) for tensor in self.pending for loss in tensor.numpy()]
         self.pending.clear()
         for i, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                step = self.position.step - len(losses) + i + 1
-                raise DivergedError(
-                    f"step {step}: the loss is {loss}. Lower the learning rate, set clip_norm, or "
-                    f"look for extreme values in the data; the last good checkpoint is in "
-                    f"{self.directory / 'checkpoints'}."
-                )
+            step = self.position.step - len(losses) + i + 1
+            watch(self.position, step, loss, self.config.recovery)
         self.position.loss_sum += math.fsum(losses)
         self.position.loss_count += len(losses)
         if losses:
             self.recent = math.fsum(losses) / len(losses)
 
-    def _report(self) -> None:
-        self._fetch()
-        self.progress.update(self.position.step, self.total, self.recent, self._speed())
+    def _go_back(self, lost: Diverged) -> None:
+        """Restores the last checkpoint, and finds the batch that has to be left out."""
+        most, cursor = privacy.max_rollbacks(self.config), None
+        if most:
+            self._restore()
+            cursor = self._culprit(lost)
+        else:
+            cursor = self.course.before(lost.step)
+        if self.position.rollbacks >= most:
+            raise self._failure(lost, cursor) from None
+        self._restore()
+        self.position.rollbacks += 1
+        left_out = ""
+        if cursor is not None:
+            self.course.skip(cursor)
+            left_out = f" without {self.course.name(cursor)}"
+        self.progress.note(
+            f"training: {lost}; going on from step {self.position.step}{left_out} "
+            f"(recovery {self.position.rollbacks} of {most})"
+        )
 
-    def _speed(self) -> float:
-        return self.amount / self.seconds if self.seconds else 0.0
+    def _restore(self) -> None:
+        self.pending.clear()
+        self.course.restore()
+
+    def _culprit(self, lost: Diverged) -> int | None:
+        """The first batch after the last checkpoint that does it; None if none does it again."""
+        batches = self._batches()
+        while self.position.step < lost.step:
+            cursor = self.course.cursor
+            try:
+                self._take_steps(batches, 1)
+                self._fetch()
+            except Diverged:
+                return cursor
+            if not self.steps.finite():
+                return cursor
+        return None
+
+    def _failure(self, lost: Diverged, cursor: int | None) -> DivergedError:
+        where = ""
+        if cursor is not None:
+            where = f", in {self.course.name(cursor)} ({self.course.rows(cursor)})"
+        times = self.position.rollbacks
+        return DivergedError(
+            f"{lost}{where}, after {times} {'recovery' if times == 1 else 'recoveries'}. Lower the "
+            f"learning rate, set clip_norm, or look for extreme values in the data; the last good "
+            f"checkpoint is in {self.checkpoints.directory}."
+        )
 
     def _record(self) -> None:
         self._fetch()
-        streaming = {metric.name: metric.result() for metric in self.metrics}
-        for metric in self.metrics:
-            metric.reset_state()
-        speed = {f"{self.train.unit}_per_second": self._speed()}
-        self.history.record(self.position, len(self.train), streaming, speed)
+        speed = {f"{self.train.unit}_per_second": self.speed.value}
+        self.history.record(self.position, self.course.epoch, self.steps.streaming(), speed)
 
     def _evaluate(self, evaluation: BatchSource) -> None:
-        metrics = self._judge(evaluation)
-        position = self.position
-        position.evaluated = position.step
-        if self._recorded() != position.step:
-            self._record()
-        self.history.judged(position, metrics)
-        self._compare(metrics)
+        with self.steps.averaged():
+            metrics = judge(self.task, self.steps, evaluation, self.workers)
+            position = self.position
+            position.evaluated = position.step
+            if self._recorded() != position.step:
+                self._record()
+            spent = {"epsilon": self.private.epsilon(position.step)} if self.private else {}
+            self.history.judged(position, metrics, spent)
+            self._compare(metrics)
         names = [self.metric, *(n for n in metrics if n not in (self.metric, self.task.loss))]
         values = [(name, metrics.get(name)) for name in names[:_SHOWN_METRICS]]
+        values += spent.items()
         shown = ", ".join(f"{name} {v:.4f}" for name, v in values if v is not None)
         best = " (best so far)" if position.best_step == position.step else ""
         self.progress.note(f"eval at step {position.step}: {shown}{best}")
-
-    def _judge(self, evaluation: BatchSource) -> dict[str, float | None]:
-        """The metrics of the model on the eval batches; the loss is a mean over their `unit`."""
-        for metric in self.eval_metrics:
-            metric.reset_state()
-        state, losses, weights = None, [], []
-        batches = self._distributed(
-            "eval", evaluation, evaluation.dataset(), self._validate_on_replicas
-        )
-        for i, batch in enumerate(batches):
-            logs = self.compiled["eval"](batch)
-            losses.append(self.strategy.reduce("MEAN", logs[self.task.loss], axis=None))
-            weights.append(evaluation.amount_in(i))
-            outputs = tf.nest.map_structure(self.strategy.experimental_local_results, logs)
-            state = self.task.aggregate_logs(state, outputs)
-        mean = sum(float(x) * n for x, n in zip(losses, weights, strict=True)) / sum(weights)
-        metrics: dict[str, Any] = {self.task.loss: mean}
-        metrics.update({metric.name: metric.result() for metric in self.eval_metrics})
-        metrics.update(self.task.reduce_aggregated_logs(state, self.step))
-        return {name: finite(value) for name, value in metrics.items()}
 
     def _compare(self, metrics: dict[str, float | None]) -> None:
         """Keeps the best model; decides whether to stop."""
@@ -351,13 +413,15 @@ class _Loop:
     def _result(self, resumed_from: int | None) -> FitResult:
         position = self.position
         return FitResult(
-            model=self.model,
+            model=self.steps.model,
             history=position.history,
             steps=position.step,
-            speed=self._speed(),
+            speed=self.speed.value,
             unit=self.train.unit,
+            skipped=[self.course.name(cursor) for cursor in position.skipped],
             resumed_from=resumed_from,
             stopped_early=position.stopped,
             best_step=position.best_step,
             best_metrics=position.best_metrics,
+            privacy=self.private.summary(position.step) if self.private else None,
         )

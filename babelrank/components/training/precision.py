@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,6 +23,22 @@ def resolve(wanted: str) -> str:
         details = tf.config.experimental.get_device_details(gpus[0])
         return "bfloat16" if details.get("compute_capability", (0, 0)) >= (8, 0) else "float32"
     return "bfloat16" if _FLAGS & cpu_flags() else "float32"
+
+
+@contextlib.contextmanager
+def policy(precision: str) -> Iterator[None]:
+    """Layers that are made within calculate in this precision, with float32 variables.
+
+    Args:
+        precision: float32, bfloat16 or float16.
+    """
+    before = tf.keras.mixed_precision.global_policy()
+    name = "float32" if precision == "float32" else f"mixed_{precision}"
+    tf.keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
 
 
 def cpu_flags() -> set[str]:

@@ -1,10 +1,179 @@
-"""Where a step runs: the `tf.distribute` strategy."""
+"""Where training runs: from the configuration to a `tf.distribute` strategy."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import tensorflow as tf
 
+from babelrank.components.errors import DeviceError
+from babelrank.components.training.config import StrategyConfig
+from babelrank.components.training.supervisor import Watched
 
-def create() -> tf.distribute.Strategy:
-    """The default strategy: one device, the first GPU or the CPU."""
-    return tf.distribute.get_strategy()
+_CLUSTER = "TF_CONFIG"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a training runs.
+
+    Attributes:
+        strategy: What TensorFlow calls it.
+        name: Name of the strategy, never "auto".
+        why: What was chosen and why, one line.
+    """
+
+    strategy: tf.distribute.Strategy
+    name: str
+    why: str
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes what the training leaves."""
+        return is_chief(self.strategy)
+
+
+def worker_count(strategy: tf.distribute.Strategy) -> int:
+    """Processes that take every step of a strategy together."""
+    return int(getattr(strategy.extended, "_num_workers", 1))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes what a training with the strategy leaves."""
+    return bool(strategy.extended.should_checkpoint)
+
+
+def create(config: StrategyConfig) -> Placement:
+    """Makes the strategy; several workers wait for each other here.
+
+    Call it before anything else touches TensorFlow's devices.
+
+    Raises:
+        DeviceError: What is asked for is not there.
+    """
+    name, why = _choose(config)
+    if name == "one_device":
+        return Placement(_one_device(config), name, why)
+    if name == "mirrored":
+        devices = _devices(config)
+        return Placement(tf.distribute.MirroredStrategy(devices), name, why)
+    if name == "tpu":
+        return Placement(_tpu(config.tpu), name, why)
+    with Watched(config.worker_timeout, f"waiting for the workers of {os.environ[_CLUSTER]}"):
+        if name == "parameter_server":
+            return Placement(_parameter_server(), name, why)
+        return Placement(tf.distribute.MultiWorkerMirroredStrategy(), name, why)
+
+
+def check(config: StrategyConfig) -> str:
+    """What `create` would choose and why, without waiting for anybody.
+
+    Raises:
+        DeviceError: What is asked for is not there.
+    """
+    name, why = _choose(config)
+    if name == "mirrored":
+        _devices(config)
+    return why
+
+
+def _choose(config: StrategyConfig) -> tuple[str, str]:
+    cluster = _cluster()
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if config.device == "gpu" and not gpus:
+        raise DeviceError(
+            "training.strategy.device: got gpu, and TensorFlow finds no GPU here (`babelrank "
+            "doctor` lists the devices). Install the driver, or take device: auto."
+        )
+    if config.name in ("multi_worker_mirrored", "parameter_server"):
+        needed = "ps" if config.name == "parameter_server" else "worker"
+        if not cluster.get(needed):
+            raise DeviceError(
+                f"training.strategy: {config.name} needs the environment variable {_CLUSTER} with "
+                f"the addresses of the cluster's {needed}s; got "
+                f"{os.environ.get(_CLUSTER) or 'nothing'}. Kubeflow's TFJob sets it."
+            )
+    if config.name != "auto":
+        return config.name, f"{config.name}, as configured"
+    if cluster.get("ps"):
+        return "parameter_server", f"parameter_server (auto: {_CLUSTER} names parameter servers)"
+    workers = len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+    if workers > 1:
+        why = f"multi_worker_mirrored (auto: {_CLUSTER} names {workers} workers)"
+        return "multi_worker_mirrored", why
+    if gpus > 1 and config.device != "cpu":
+        return "mirrored", f"mirrored (auto: {gpus} GPUs)"
+    if gpus and config.device != "cpu":
+        return "one_device", "one_device (auto: one GPU)"
+    return "one_device", "one_device (auto: no GPU here, so the processor)"
+
+
+def _cluster() -> Mapping[str, Any]:
+    text = os.environ.get(_CLUSTER)
+    if not text:
+        return {}
+    try:
+        cluster = json.loads(text).get("cluster", {})
+    except (ValueError, AttributeError) as error:
+        raise DeviceError(
+            f"{_CLUSTER}: got {text[:200]}; takes JSON with `cluster` and `task` ({error})."
+        ) from error
+    return dict(cluster)
+
+
+def _one_device(config: StrategyConfig) -> tf.distribute.Strategy:
+    if config.device == "cpu" and tf.config.list_physical_devices("GPU"):
+        return tf.distribute.OneDeviceStrategy("/cpu:0")
+    return tf.distribute.get_strategy()  # TensorFlow's default: the first GPU or the processor
+
+
+def _devices(config: StrategyConfig) -> list[str]:
+    """The devices of mirrored; processors are divided into as many as are asked for."""
+    gpu = config.device != "cpu" and bool(tf.config.list_physical_devices("GPU"))
+    kind = "GPU" if gpu else "CPU"
+    if not gpu and config.devices:
+        _divide_processor(config.devices)
+    found = [device.name for device in tf.config.list_logical_devices(kind)]
+    wanted = config.devices or len(found)
+    if wanted > len(found):
+        raise DeviceError(
+            f"training.strategy.devices: got {wanted}, and there are {len(found)} {kind} devices "
+            f"({', '.join(found)}). Take at most {len(found)}."
+        )
+    return found[:wanted]
+
+
+def _divide_processor(count: int) -> None:
+    """Makes one processor several devices, as long as TensorFlow has not begun."""
+    (processor, *_) = tf.config.list_physical_devices("CPU")
+    configured = tf.config.get_logical_device_configuration(processor) or []
+    if count <= len(configured):
+        return
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(processor, parts)
+    except RuntimeError:
+        return  # TensorFlow has begun; the caller counts what there is
+
+
+def _tpu(address: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise DeviceError(
+            f"training.strategy: no TPU answers at {address or 'the address of the environment'}: "
+            f"{str(error)[:300]} Set strategy.tpu to a name or a grpc:// address, and run where "
+            f"the TPU can be reached."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _parameter_server() -> tf.distribute.Strategy:
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return tf.distribute.ParameterServerStrategy(resolver)

@@ -14,15 +14,17 @@ from typing import Any
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.training import optimization_config, optimizers
+from babelrank.components.training import optimization, optimizers, warm_start
 from babelrank.components.training.config import TrainingConfig
+from babelrank.components.training.rows import Rows
 
 
 class Task(tf.Module, metaclass=abc.ABCMeta):
     """What is trained and how it is judged.
 
     Args:
-        params: Configuration of the task. `initialize` reads its `init_checkpoint`, if any.
+        params: Configuration of the task. `initialize` reads its `warm_start` or
+            `init_checkpoint`, if any.
         logging_dir: Directory for what the task itself wants to write.
         name: Name of the module.
 
@@ -30,6 +32,7 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
         loss: Key of the loss in the logs of a step.
         best_metric: Name of the eval metric that picks the best checkpoint.
         best_metric_mode: "max" if a larger value of it is better, or "min".
+        started: What `initialize` took from an earlier model, if it was asked to.
     """
 
     loss = "loss"
@@ -42,6 +45,7 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
         super().__init__(name=name)
         self._task_config = params
         self._logging_dir = logging_dir
+        self.started: warm_start.WarmStart | None = None
 
     @property
     def task_config(self) -> Any:
@@ -64,26 +68,27 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
 
         Args:
             optimizer_config: One optimizer, or the training configuration, whose `optimizer`
-                is taken and whose `steps` is where a decaying learning rate reaches 0; or the
-                Model Garden's `OptimizationConfig`.
-            runtime_config: Anything with `mixed_precision_dtype`; "float16" adds loss scaling.
-            dp_config: Must be None here.
+                is taken, whose `steps` is where a decaying learning rate ends, and whose
+                `ema_decay` adds averages of the weights; or an `OptimizationConfig`.
+            runtime_config: A `RuntimeConfig`, or anything with `mixed_precision_dtype`; "float16"
+                adds loss scaling.
+            dp_config: A `DifferentialPrivacyConfig`, or anything with `clipping_norm` and
+                `noise_multiplier`: the optimizer then takes only the gradients that our training
+                loop made private; see `PrivateOptimizer`.
 
         Raises:
-            ConfigError: `dp_config` is given, or a decaying learning rate has no last step.
+            ConfigError: A decaying learning rate has no last step, or something is asked for that
+                we do not make.
         """
-        if dp_config is not None:
-            raise ConfigError(
-                f"dp_config: got {dp_config!r}; {cls.__name__} does not train with differential "
-                f"privacy; takes null."
-            )
-        if optimization_config.is_optimization_config(optimizer_config):
-            optimizer = optimization_config.create(optimizer_config)
+        ema_decay = None
+        if optimization.is_optimization_config(optimizer_config):
+            optimizer = optimization.create(optimizer_config)
         elif isinstance(optimizer_config, TrainingConfig):
             optimizer = optimizers.create(optimizer_config.optimizer, optimizer_config.steps)
+            ema_decay = optimizer_config.ema_decay
         else:
             optimizer = optimizers.create(optimizer_config)
-        return optimizers.with_loss_scaling(optimizer, runtime_config)
+        return optimizers.wrap(optimizer, runtime_config, dp_config, ema_decay)
 
     def metric_mode(self, name: str) -> str:
         """Whether a larger ("max") or a smaller ("min") value of an eval metric is better.
@@ -99,15 +104,30 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
             f"early_stopping.metric: got {name!r}; takes {self.best_metric} or {self.loss}."
         )
 
-    def initialize(self, model: tf.keras.Model) -> None:
-        """Loads `task_config.init_checkpoint` into a new model; does nothing when it is unset.
+    def rows(self, model: tf.keras.Model) -> Sequence[Rows]:
+        """What the rows of the model's embedding tables stand for; here: no tables."""
+        return ()
 
-        Not called when training resumes. A directory stands for its newest checkpoint.
+    def initialize(self, model: tf.keras.Model) -> None:
+        """Gives a new model the weights that it starts from; does nothing when none are named.
+
+        Not called when training resumes. `task_config.warm_start`, a `warm_start.Request`, matches
+        rows by what they stand for; `started` then tells what came of it.
+        `task_config.init_checkpoint` takes all weights as they are; there a directory stands for
+        its newest checkpoint.
 
         Raises:
-            ConfigError: The directory holds no checkpoint.
+            ConfigError: There is no checkpoint, or both are named.
+            ModelError: No weight of the other model fits this one.
         """
+        request: warm_start.Request | None = getattr(self.task_config, "warm_start", None)
         path = getattr(self.task_config, "init_checkpoint", None)
+        if request is not None:
+            if path:
+                raise ConfigError(
+                    f"init_checkpoint: got {path} beside warm_start; takes one of the two."
+                )
+            self.started = warm_start.begin(model, self.rows(model), request)
         if not path:
             return
         if tf.io.gfile.isdir(path):
@@ -126,6 +146,12 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
         """Makes the model, with random weights."""
         raise NotImplementedError(f"{type(self).__name__} has no model: write build_model().")
 
+    def bind_optimizer(self, optimizer: Any, model: tf.keras.Model) -> None:
+        """Tells an optimizer of `create_optimizer` which model it is for, before the first step.
+
+        Only optimizers that treat some variables otherwise than others have to know.
+        """
+
     @abc.abstractmethod
     def build_inputs(
         self, params: Any, input_context: tf.distribute.InputContext | None = None
@@ -137,6 +163,13 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
     ) -> tf.Tensor:
         """The total loss [] of a batch. Here only the sum of `aux_losses` (`model.losses`)."""
         return tf.add_n(aux_losses) if aux_losses else tf.constant(0.0, tf.float32)
+
+    def count(self, inputs: Any) -> tf.Tensor:
+        """What the loss of a batch is a mean over, float32 []: here its examples.
+
+        The engine weighs the parts of a batch by it.
+        """
+        return tf.cast(tf.shape(tf.nest.flatten(inputs)[0])[0], tf.float32)
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
         """Makes the streaming metrics of training or of validation."""
@@ -218,7 +251,7 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
     def _scaled(self, loss: tf.Tensor, optimizer: Any) -> tf.Tensor:
         """The loss to differentiate: gradients are summed over replicas in the optimizer."""
         scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
-        if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        if hasattr(optimizer, "get_scaled_loss"):  # or what stands in for a LossScaleOptimizer
             scaled = optimizer.get_scaled_loss(scaled)
         return scaled
 
@@ -227,7 +260,7 @@ class Task(tf.Module, metaclass=abc.ABCMeta):
     ) -> None:
         variables = model.trainable_variables
         gradients = tape.gradient(target, variables)
-        if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        if hasattr(optimizer, "get_unscaled_gradients"):
             gradients = optimizer.get_unscaled_gradients(gradients)
         optimizer.apply_gradients(list(zip(gradients, variables, strict=True)))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _KEPT = ("history.json", "tensorboard")
+_ANY = ("strategy", "checkpoint_interval", "steps_per_execution", "tensorboard")
+"""Keys of the training that may change between an interruption and its end."""
 
 
 class Work:
@@ -22,7 +24,10 @@ class Work:
     """
 
     def __init__(self, fn_args: Any) -> None:
-        parts = [fn_args.custom_config, fn_args.train_files, fn_args.transform_output]
+        training = fn_args.custom_config.get("training", {})
+        kept = {key: value for key, value in training.items() if key not in _ANY}
+        custom = {**fn_args.custom_config, "training": kept}
+        parts = [custom, fn_args.train_files, fn_args.transform_output]
         name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
         self.path = Path(fn_args.custom_config["work_directory"]) / name
         self._run = Path(fn_args.model_run_dir)

@@ -11,25 +11,17 @@ import os
 from typing import Any
 
 import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.dsl.io import fileio
-from tfx.types import artifact, artifact_utils, channel, standard_artifacts
+from tfx.types import artifact, channel, standard_artifacts
 
 from babelrank.components.artifacts import SubwordModel
+from babelrank.components.lineage import Lineage
 from babelrank.components.translation import vocabulary
 from babelrank.components.translation.config import DataConfig, VocabularyConfig
 
 MODEL, BLESSING, EXAMPLES, SUBWORDS = "model", "model_blessing", "examples", "subwords"
-_NOT_FOLLOWED = (
-    standard_artifacts.Model.TYPE_NAME,
-    standard_artifacts.ModelBlessing.TYPE_NAME,
-)
-"""What a model was warm-started from or compared with says nothing about its own vocabulary."""
-Event = metadata_store_pb2.Event
-_INPUTS = (Event.INPUT, Event.DECLARED_INPUT)
-_OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 
 
 def last_blessed_subwords(
@@ -79,15 +71,15 @@ class LastBlessedSubwords(resolver.ResolverStrategy):
         found: dict[str, list[artifact.Artifact]] = {name: [] for name in input_dict}
         found.update(blessed or {})
         found[EXAMPLES] = list(input_dict.get(EXAMPLES, ()))
-        lineage = _Lineage(store)
+        lineage = Lineage(store)
         for model in found[MODEL]:
-            chain = lineage.subwords(model.id)
+            chain = _chain(lineage, model.id)
             if chain and not self._relearnable(lineage, chain[0], found[EXAMPLES]):
                 found[SUBWORDS] = chain[:1]
         return found
 
     def _relearnable(
-        self, lineage: _Lineage, subwords: artifact.Artifact, examples: list[artifact.Artifact]
+        self, lineage: Lineage, subwords: artifact.Artifact, examples: list[artifact.Artifact]
     ) -> bool:
         """True when the subwords were learned from these examples, in this way."""
         if lineage.inputs(subwords.id, vocabulary.REUSE):
@@ -97,61 +89,13 @@ class LastBlessedSubwords(resolver.ResolverStrategy):
         return same and learned == self._settings
 
 
-class _Lineage:
-    """What was made from what, in ML Metadata."""
-
-    def __init__(self, store: mlmd.MetadataStore) -> None:
-        self._store = store
-
-    def subwords(self, model_id: int) -> list[artifact.Artifact]:
-        """The vocabulary behind a model: first the learned one, then the copies, those that exist.
-
-        Args:
-            model_id: Id of the model artifact.
-        """
-        chain: list[artifact.Artifact] = []
-        nearest = self._nearest(model_id)
-        while nearest is not None:
-            if fileio.exists(os.path.join(nearest.uri, vocabulary.SUMMARY_FILE)):
-                chain.insert(0, nearest)
-            before = self.inputs(nearest.id, vocabulary.REUSE)
-            nearest = self._read(min(before))[0] if before else None
-        return chain
-
-    def inputs(self, artifact_id: int, key: str) -> set[int]:
-        """Ids of the artifacts that went, under this name, into making one."""
-        return {
-            event.artifact_id
-            for event in self._input_events(artifact_id)
-            if event.path.steps and event.path.steps[0].key == key
-        }
-
-    def _nearest(self, model_id: int) -> artifact.Artifact | None:
-        """The first vocabulary upstream of a model, breadth first."""
-        seen, level = {model_id}, {model_id}
-        while level:
-            upstream = {e.artifact_id for one in level for e in self._input_events(one)} - seen
-            seen |= upstream
-            level = set()
-            for one in sorted(upstream, reverse=True):
-                made, type_name = self._read(one)
-                if type_name == SubwordModel.TYPE_NAME:
-                    return made
-                if type_name not in _NOT_FOLLOWED:
-                    level.add(one)
-        return None
-
-    def _input_events(self, artifact_id: int) -> list[Any]:
-        """Inputs of the executions that made an artifact (or found it in the cache)."""
-        makers = {
-            event.execution_id
-            for event in self._store.get_events_by_artifact_ids([artifact_id])
-            if event.type in _OUTPUTS
-        }
-        events = self._store.get_events_by_execution_ids(sorted(makers)) if makers else []
-        return [event for event in events if event.type in _INPUTS]
-
-    def _read(self, artifact_id: int) -> tuple[artifact.Artifact, str]:
-        (stored,) = self._store.get_artifacts_by_id([artifact_id])
-        (kind,) = self._store.get_artifact_types_by_id([stored.type_id])
-        return artifact_utils.deserialize_artifact(kind, stored), kind.name
+def _chain(lineage: Lineage, model_id: int) -> list[artifact.Artifact]:
+    """The vocabulary behind a model: first the learned one, then the copies, those that exist."""
+    chain: list[artifact.Artifact] = []
+    nearest = lineage.upstream(model_id, SubwordModel.TYPE_NAME)
+    while nearest is not None:
+        if fileio.exists(os.path.join(nearest.uri, vocabulary.SUMMARY_FILE)):
+            chain.insert(0, nearest)
+        before = lineage.inputs(nearest.id, vocabulary.REUSE)
+        nearest = lineage.read(min(before))[0] if before else None
+    return chain

@@ -130,7 +130,9 @@ class Norm(tf.keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[..., D] float32 -> [..., D] float32."""
         flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-        output = _normalized(self._epsilon)(flat, self.gamma, self.beta)
+        # As tensors: a custom gradient does not know the variables of several devices.
+        gain, shift = tf.identity(self.gamma), tf.identity(self.beta)
+        output = _normalized(self._epsilon)(flat, gain, shift)
         return tf.reshape(output, tf.shape(inputs))
 
 

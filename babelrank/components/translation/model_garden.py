@@ -6,6 +6,7 @@ Names are the Model Garden's variable names without the model's own: `embeddings
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from babelrank.components.training.object_graph import ObjectGraph, SavedWeights
 from babelrank.components.translation.model import Transformer
 
 Array = npt.NDArray[Any]
@@ -46,6 +48,33 @@ def carried_back(model: Transformer) -> dict[str, Array]:
         for name, part in zip(names, np.split(variable.numpy(), len(names), axis=-1), strict=True):
             weights[name] = _deep(name, part, heads)
     return weights
+
+
+def adapted(saved: SavedWeights, model: Transformer) -> dict[str, Array]:
+    """The weights of a checkpoint of the Model Garden by their paths in our model.
+
+    Args:
+        saved: Any checkpoint; what the Model Garden did not write gives no weights.
+        model: Our Transformer. What it has and the checkpoint has not is left out.
+    """
+    if saved.get("embedding_lookup/embeddings") is None:
+        return {}
+    keys = {_name(name): key for name, key in saved.names.items()}
+    places = {id(variable): path for path, variable in ObjectGraph.of_model(model).paths().items()}
+    places[id(model.target_embedding)] = "target_embedding"  # shared, it has other paths too
+    weights = {}
+    for names, variable in _pairs(model):
+        if all(name in keys for name in names):
+            parts = [_flat(name, saved.read(keys[name])) for name in names]
+            weights[places[id(variable)]] = np.concatenate(parts, axis=-1)
+    return weights
+
+
+def _name(full: str) -> str:
+    """A variable's name without the model's, and without the numbers of second models."""
+    name = re.sub(r"^on_device_embedding(_\d+)?/", "", full.partition("/")[2])
+    name = re.sub(r"^(transformer_..coder)(_\d+)?/", r"\1/", name)
+    return re.sub(r"/layer_normalization(_\d+)?/", "/output_normalization/", name)
 
 
 def _pairs(model: Transformer) -> Iterator[tuple[tuple[str, ...], tf.Variable]]:

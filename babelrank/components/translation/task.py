@@ -17,7 +17,10 @@ import tensorflow as tf
 
 from babelrank.components.errors import ConfigError, ModelError
 from babelrank.components.training.buckets import TokenBatches
-from babelrank.components.training.inputs import Column, ColumnStore
+from babelrank.components.training.inputs import BatchSource, Column, ColumnStore, Portion
+from babelrank.components.training.poisson import PoissonBatches
+from babelrank.components.training.replicas import mean
+from babelrank.components.training.rows import Rows
 from babelrank.components.training.task import Task
 from babelrank.components.translation import losses, metrics, raw_inputs, subwords
 from babelrank.components.translation import model as translation_model
@@ -117,16 +120,37 @@ class TranslationTask(Task):
             precision=getattr(self.task_config, "precision", None),
         )
 
+    def rows(self, model: translation_model.Transformer) -> tuple[Rows, ...]:
+        """What the rows of the embeddings stand for: subwords."""
+        source, target = (tuple(subwords.pieces(m)) for m in (self._models[0], self._models[-1]))
+        if self._shared:
+            both = ("target", "source")
+            return (Rows(name="subwords", table="target_embedding", tokens=target, otherwise=both),)
+        one = ("subwords",)
+        return (
+            Rows(name="source", table="source_embedding", tokens=source, otherwise=one),
+            Rows(name="target", table="target_embedding", tokens=target, otherwise=one),
+        )
+
     def columns(self) -> list[Column]:
         """The features of the transformed records that the model reads."""
         return [Column(INPUTS, "int32", None), Column(TARGETS, "int32", None)]
 
-    def batches(self, params: SubwordDataConfig) -> TokenBatches:
+    def batches(self, params: SubwordDataConfig) -> TokenBatches | PoissonBatches:
         """Batches of transformed records, for `fit`."""
         if params.store is None:
             store = ColumnStore(str(params.path))
         else:
             store = ColumnStore.build(params.path, self.columns(), params.store)
+        if params.is_training and params.poisson_batch_size is not None:
+            return PoissonBatches(
+                store,
+                params.poisson_batch_size,
+                params.seed,
+                (INPUTS, TARGETS),
+                params.max_length,
+                pad=PAD_ID,
+            )
         return TokenBatches(
             store,
             (INPUTS, TARGETS),
@@ -156,17 +180,13 @@ class TranslationTask(Task):
             if not params.is_training:
                 self.use_references(batches)
                 return batches.dataset()
-            if input_context is not None:
-                batches = batches.shard(
-                    input_context.num_input_pipelines, input_context.input_pipeline_id
-                )
-            return batches.dataset(epochs=None)
+            return batches.dataset(epochs=None, portion=Portion.of(input_context))
         if not params.is_training and self._eval_path is not None:
             params = _replaced(params, input_path=self._eval_path, tfds_name="", has_unique_id=True)
         # New ones: a seed that was set since then has unmade the others' resources.
         return raw_inputs.load(params, self._new_tokenizers(), input_context)
 
-    def use_references(self, batches: TokenBatches) -> None:
+    def use_references(self, batches: BatchSource) -> None:
         """Takes the targets of a split as the references of its rows.
 
         They are put together again from subwords: what the vocabulary does not cover stays
@@ -185,8 +205,7 @@ class TranslationTask(Task):
     ) -> tf.Tensor:
         """Mean label-smoothed cross-entropy of the real target subwords, [].
 
-        Under several replicas the mean over the replicas is the mean over all subwords: each
-        divides by its share of the total count.
+        Under several replicas the mean over the replicas is the mean over all subwords.
 
         Args:
             labels: [B, T1] ids.
@@ -196,12 +215,11 @@ class TranslationTask(Task):
         del aux_losses
         smoothing = self.task_config.model.label_smoothing
         losses_of_tokens, weights = losses.token_losses(labels, model_outputs, smoothing)
-        tokens = tf.reduce_sum(weights)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if replicas > 1 and tf.distribute.in_cross_replica_context() is False:
-            context = tf.distribute.get_replica_context()
-            tokens = context.all_reduce(tf.distribute.ReduceOp.SUM, tokens) / replicas
-        return tf.math.divide_no_nan(tf.reduce_sum(losses_of_tokens), tokens)
+        return mean(tf.reduce_sum(losses_of_tokens), tf.reduce_sum(weights))
+
+    def count(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Target subwords of a batch, float32 []."""
+        return tf.reduce_sum(tf.cast(inputs[TARGETS] != PAD_ID, tf.float32))
 
     def train_step(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babelrank.components.training.warm_start import Request
 from babelrank.components.translation.model_config import ModelConfig
 
 
@@ -76,6 +77,8 @@ class SubwordDataConfig:
         is_training: Shuffle and repeat without end; otherwise one pass.
         seed: Seed of the order.
         tgt_lang: Language that BLEU is for.
+        poisson_batch_size: Expected sentences of a batch in which each is drawn by itself, as
+            private training has to; None: batches of about equally many subwords.
     """
 
     path: str | Sequence[str] = ""
@@ -85,6 +88,7 @@ class SubwordDataConfig:
     is_training: bool = True
     seed: int = 42
     tgt_lang: str = ""
+    poisson_batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class TranslationConfig:
         target_sentencepiece_model_path: Model of the target, if it has one of its own (ours).
         precision: float32, bfloat16 or float16; None: Keras's global policy (ours).
         validation_beam_size: Hypotheses in validation; None: the model's (ours).
+        warm_start: Earlier model, maybe of other subwords, to start from; or None (ours).
     """
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
@@ -112,3 +117,4 @@ class TranslationConfig:
     target_sentencepiece_model_path: str = ""
     precision: str | None = None
     validation_beam_size: int | None = None
+    warm_start: Request | None = None

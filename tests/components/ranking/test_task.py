@@ -100,10 +100,12 @@ def test_a_store_is_read_without_the_records(records, tmp_path):
     assert again.rows == ROWS
 
 
-def test_several_input_pipelines_are_refused(records, tmp_path):
-    context = tf.distribute.InputContext(num_input_pipelines=2)
-    with pytest.raises(ConfigError, match="input_context: got 2 input pipelines; takes 1"):
-        task().build_inputs(inputs(records, tmp_path), context)
+def test_an_input_pipeline_has_its_part_of_each_batch(records, tmp_path):
+    config = inputs(records, tmp_path, batch_size=4)
+    whole = next(iter(task().build_inputs(config)))
+    context = tf.distribute.InputContext(2, 1, num_replicas_in_sync=2)
+    part = next(iter(task().build_inputs(config, context)))
+    np.testing.assert_array_equal(part[1], whole[1][2:])
 
 
 def test_the_losses():

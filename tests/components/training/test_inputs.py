@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from babelrank.components.errors import InputError
-from babelrank.components.training.inputs import PAD, Batches, Column, ColumnStore
+from babelrank.components.training.inputs import PAD, Batches, Column, ColumnStore, Portion
 
 COLUMNS = (Column("id", "int64"), Column("bag", "int64", None), Column("x", "float32", 2))
 
@@ -68,17 +68,40 @@ def test_a_dataset_goes_on_at_any_position(store):
     assert [batch["id"].numpy().tolist() for batch in endless][:5] == wanted
 
 
-def test_pipelines_share_the_batches(store):
+def test_pipelines_share_each_batch(store):
     batches = Batches(store, 4, seed=3)
     wanted = ids(batches, 0) + ids(batches, 1)
-    for index in (0, 1):
-        part = batches.shard(2, index)
-        found = [batch["id"].numpy().tolist() for batch in part.dataset(epochs=2)]
-        assert found == wanted[index::2]
-        assert (len(part), part.identity) == (3, batches.identity)
-    assert len(list(batches.dataset())) == 3
-    with pytest.raises(ValueError, match="index: got 2; takes 0 to 1, one of 2 pipelines"):
-        batches.shard(2, 2)
+    parts = [
+        [batch["id"].numpy().tolist() for batch in batches.dataset(epochs=2, portion=portion)]
+        for portion in (Portion(0, 2, 3), Portion(2, 1, 3))
+    ]
+    for i, whole in enumerate(wanted):
+        assert parts[0][2 * i] + parts[0][2 * i + 1] + parts[1][i] == whole
+
+
+def test_parts_may_be_empty(store):
+    last = list(Batches(store, 4, shuffle=False).dataset(portion=Portion(0, 4, 4)))[-4:]
+    assert [len(part["id"]) for part in last] == [0, 1, 0, 1]
+
+
+def test_parts_of_equal_size_are_static(store):
+    batches = Batches(store, 4, drop_remainder=True)
+    assert batches.dataset(portion=Portion(0, 1, 2)).element_spec["id"].shape == [2]
+    assert batches.dataset(portion=Portion(0, 1, 3)).element_spec["id"].shape == [None]
+
+
+def test_batches_can_be_left_out(store):
+    batches = Batches(store, 4, seed=3)
+    wanted = ids(batches, 0) + ids(batches, 1)
+    for portion in (None, Portion(0, 1, 1)):
+        left = batches.dataset(0, 1, epochs=2, portion=portion, without=[2, 4])
+        found = [batch["id"].numpy().tolist() for batch in left]
+        assert found == [wanted[i] for i in (1, 3, 5)]
+
+
+def test_the_rows_of_a_batch(store):
+    batches = Batches(store, 4, seed=3)
+    assert batches.rows_in(1, 1).tolist() == ids(batches, 1)[1]
 
 
 def test_all_dimensions_but_the_batch_are_static(store):

@@ -9,8 +9,14 @@ import pytest
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.training.config import EarlyStoppingConfig, OptimizerConfig
+from babelrank.components.training.checkpoints import Position
+from babelrank.components.training.config import (
+    EarlyStoppingConfig,
+    OptimizerConfig,
+    RecoveryConfig,
+)
 from babelrank.components.training.config import TrainingConfig as Config
+from babelrank.components.training.divergence import Diverged, watch
 from babelrank.components.training.dropout import Dropout
 from babelrank.components.training.inputs import Batches, Column, ColumnStore
 from babelrank.components.training.loop import DivergedError, fit
@@ -261,18 +267,96 @@ def test_another_metric_can_be_watched(data, tmp_path):
         fit(Regression(), run, data(), data(False), tmp_path / "other", progress=Silent())
 
 
-def test_a_loss_that_is_no_number_names_the_step(data, tmp_path):
-    class Diverging(Regression):
-        def train_step(self, inputs, model, optimizer, metrics=None):
-            logs = super().train_step(inputs, model, optimizer, metrics)
-            bad = optimizer.iterations == 8
-            return {"loss": tf.where(bad, math.nan, logs["loss"])}
+class Poisoned(Regression):
+    """The loss is lost on batches with one of these labels."""
 
-    with pytest.raises(DivergedError, match=r"step 8: the loss is nan\. Lower the learning rate"):
-        fit(Diverging(), config(), data(), data(False), tmp_path / "run", progress=Silent())
-    display = Silent()
-    fit(Regression(), config(), data(), data(False), tmp_path / "run", progress=display)
-    assert display.notes[0] == "training: resumed at step 6"
+    def __init__(self, *labels):
+        super().__init__()
+        self.labels = labels
+
+    def build_losses(self, labels, model_outputs, aux_losses=None):
+        loss = super().build_losses(labels, model_outputs)
+        ruined = tf.reduce_any([tf.reduce_any(labels == bad) for bad in self.labels])
+        return tf.where(ruined, math.nan, 1.0) * loss
+
+
+def label_of(batches, epoch, index):
+    return float(batches.get(epoch, index)["y"][0])
+
+
+def test_a_batch_that_ruins_the_loss_is_left_out(data, tmp_path):
+    batches = data()
+    task = Poisoned(label_of(batches, 0, 3))  # its row comes again in each epoch
+    progress = Silent()
+    result = fit(task, config(epochs=1), batches, None, tmp_path / "a", progress=progress)
+    assert (result.steps, result.skipped) == (6, ["epoch 0, batch 3"])
+    (note,) = (note for note in progress.notes if "recovery" in note)
+    assert note == (
+        "training: step 4: the loss is nan; going on from step 0 without epoch 0, batch 3 "
+        "(recovery 1 of 3)"
+    )
+    assert all(np.isfinite(w).all() for w in weights(result.model))
+    losses = [record["loss"] for record in result.history]
+    assert len(losses) == 6 and np.isfinite(losses).all()
+
+
+def test_too_many_bad_batches_end_the_training(data, tmp_path):
+    batches = data()
+    task = Poisoned(label_of(batches, 0, 1), label_of(batches, 0, 3))
+    recovery = RecoveryConfig(max_rollbacks=1)
+    rows = ", ".join(str(row) for row in batches.rows_in(3))
+    with pytest.raises(DivergedError) as caught:
+        fit(task, config(recovery=recovery), batches, None, tmp_path / "a", progress=Silent())
+    assert str(caught.value).startswith(
+        f"step 3: the loss is nan, in epoch 0, batch 3 (rows {rows} of {batches.store.directory}), "
+        "after 1 recovery. Lower the learning rate"
+    )
+
+
+def test_without_recovery_a_lost_loss_is_an_error(data, tmp_path):
+    batches = data()
+    task, recovery = Poisoned(label_of(batches, 0, 3)), RecoveryConfig(max_rollbacks=0)
+    with pytest.raises(DivergedError, match=r"step 4: the loss is nan, in epoch 0, batch 3 "):
+        fit(task, config(recovery=recovery), batches, None, tmp_path / "a", progress=Silent())
+
+
+def test_the_batch_whose_gradient_did_it_is_found(data, tmp_path):
+    """The loss of a batch is fine and its gradient is not: the next batch is innocent."""
+    batches = data()
+    bad = label_of(batches, 0, 2)
+
+    class Infinite(Regression):
+        def build_losses(self, labels, model_outputs, aux_losses=None):
+            loss = super().build_losses(labels, model_outputs)
+            root = tf.sqrt(loss - tf.stop_gradient(loss))  # 0, with an infinite slope
+            return loss + tf.where(tf.reduce_any(labels == bad), root, 0.0)
+
+    result = fit(Infinite(), config(epochs=1), batches, None, tmp_path / "a", progress=Silent())
+    assert result.skipped == ["epoch 0, batch 2"]
+
+
+def test_what_was_left_out_is_remembered(data, tmp_path, each_step):
+    def task():
+        return Poisoned(label_of(data(), 0, 1))
+
+    straight = fit(task(), config(epochs=1), data(), None, tmp_path / "a", progress=Silent())
+    with pytest.raises(KeyboardInterrupt):
+        fit(task(), config(epochs=1), data(), None, tmp_path / "b", progress=Silent(3))
+    resumed = fit(task(), config(epochs=1), data(), None, tmp_path / "b", progress=Silent())
+    assert (resumed.resumed_from, resumed.skipped) == (3, straight.skipped)
+    assert_equal(resumed.model, straight.model)
+
+
+def test_a_loss_explodes_against_the_first_and_the_recent_ones():
+    position, settings = Position(seed=1, data={}), RecoveryConfig(loss_factor=10.0)
+    for step in range(1, 21):
+        watch(position, step, 2.0, settings)
+    for step in range(21, 60):
+        watch(position, step, 0.001, settings)
+    watch(position, 60, 19.0, settings)  # 10 x 2 is where it begins
+    with pytest.raises(Diverged, match="step 61: the loss is 21, usual was 2"):
+        watch(position, 61, 21.0, settings)
+    watch(position, 61, 1e9, RecoveryConfig(loss_factor=None))
 
 
 def test_a_checkpoint_of_other_data(data, tmp_path):

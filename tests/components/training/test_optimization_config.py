@@ -1,73 +1,50 @@
-"""The Model Garden's `OptimizationConfig`, played by objects with its fields."""
+"""The classes of an `OptimizationConfig`."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
-import tensorflow as tf
 
+from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.training import optimization_config
-from babelrank.components.training.config import OptimizerConfig
-from tests.components.training.test_task import Linear
-
-ADAM = {"beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-6, "amsgrad": False, "global_clipnorm": 2.0}
-
-
-def one_of(kind: str | None, **fields: Any) -> SimpleNamespace:
-    values = SimpleNamespace(**fields)
-    return SimpleNamespace(type=kind, get=lambda: values)
+from babelrank.components.training.optimization_config import (
+    AdamConfig,
+    LrConfig,
+    OptimizationConfig,
+    OptimizerConfig,
+    WarmupConfig,
+)
 
 
-def config(**changes: Any) -> SimpleNamespace:
-    parts = {
-        "optimizer": one_of("adam", **ADAM),
-        "learning_rate": one_of("constant", learning_rate=0.5),
-        "warmup": one_of(None),
-        "ema": None,
-    }
-    return SimpleNamespace(**{**parts, **changes})
+def test_the_type_picks_a_field() -> None:
+    config = OptimizerConfig(type="adam", adam=AdamConfig(beta_2=0.98))
+    assert config.get().beta_2 == 0.98
+    assert OptimizerConfig().get() is None
 
 
-def test_fields_reach_the_optimizer() -> None:
-    optimizer = optimization_config.create(config())
-    assert isinstance(optimizer, tf.keras.optimizers.legacy.Adam)
-    assert optimizer.get_config()["beta_2"] == pytest.approx(0.98)
-    assert optimizer.global_clipnorm == 2.0
-    assert float(optimizer.learning_rate) == 0.5
-
-
-def test_schedule_and_warm_up() -> None:
-    polynomial = {"initial_learning_rate": 1.0, "decay_steps": 10, "end_learning_rate": 0.0}
-    made = optimization_config.create(
-        config(
-            learning_rate=one_of("polynomial", **polynomial, power=1.0, cycle=False, offset=0),
-            warmup=one_of("linear", warmup_steps=4, warmup_learning_rate=0.2),
-        )
+def test_a_mapping_gives_it() -> None:
+    config = from_dict(
+        OptimizationConfig,
+        {
+            "optimizer": {"type": "adamw", "adamw": {"exclude_from_weight_decay": ["bias"]}},
+            "learning_rate": {"type": "stepwise", "stepwise": {"boundaries": [5]}},
+            "ema": {"average_decay": 0.5},
+        },
     )
-    rates = [float(made.learning_rate(step)) for step in (0, 2, 4, 10)]
-    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.0])
+    assert config.optimizer.get().exclude_from_weight_decay == ("bias",)
+    assert config.learning_rate.get().boundaries == (5,)
+    assert config.ema is not None
+    assert config.ema.average_decay == 0.5
+    assert config.warmup.get() is None
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("cls", "kind", "message"),
     [
-        ({"optimizer": one_of("lamb")}, "optimizer.type: got 'lamb'; takes one of sgd, adam"),
-        ({"learning_rate": one_of("power")}, "learning_rate.type: got 'power'"),
-        ({"learning_rate": one_of("cosine", offset=3)}, "'cosine with an offset'"),
-        ({"warmup": one_of("polynomial")}, "warmup.type: got 'polynomial'; takes one of linear"),
-        ({"ema": SimpleNamespace()}, "ema: averages of the weights"),
+        (OptimizerConfig, "lamb", "type: got 'lamb'; takes one of sgd, adam, adamw, adafactor"),
+        (LrConfig, "step_cosine_with_offset", "takes one of constant, stepwise, exponential"),
+        (WarmupConfig, "cosine", "type: got 'cosine'; takes one of linear, polynomial"),
     ],
 )
-def test_what_is_lacking_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+def test_what_is_lacking_is_refused_by_name(cls: type, kind: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        optimization_config.create(config(**changes))
-
-
-def test_a_task_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert optimization_config.is_optimization_config(config())
-    assert not optimization_config.is_optimization_config(OptimizerConfig())
-    optimizer = Linear.create_optimizer(config())
-    assert isinstance(optimizer, tf.keras.optimizers.legacy.Adam)
+        cls(type=kind)

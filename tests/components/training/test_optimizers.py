@@ -1,137 +1,175 @@
-"""Optimizers, schedules and the composite optimizer."""
+"""Optimizers, and what is wrapped around them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.training.config import OptimizerConfig
+from babelrank.components.training.adamw import AdamW
+from babelrank.components.training.composite import CompositeOptimizer
+from babelrank.components.training.config import OptimizerConfig, PrivacyConfig
 from babelrank.components.training.optimizers import (
-    AdamW,
-    CompositeOptimizer,
-    Schedule,
+    average_of,
     create,
+    create_part,
     create_slots,
     with_loss_scaling,
+    wrap,
 )
+from babelrank.components.training.private_optimizer import PrivateOptimizer
+from babelrank.components.training.runtime_config import RuntimeConfig
+from babelrank.components.training.wrapper import innermost, layers
 
 legacy = tf.keras.optimizers.legacy
+FLOAT16 = RuntimeConfig(mixed_precision_dtype="float16")
+NAMES = {
+    "sgd": legacy.SGD,
+    "adagrad": legacy.Adagrad,
+    "adam": legacy.Adam,
+    "adamw": AdamW,
+    "adafactor": tf.keras.optimizers.Adafactor,
+    "rmsprop": legacy.RMSprop,
+}
 
 
-@pytest.mark.parametrize(
-    ("decay", "rates"),
-    [
-        ("constant", [0.5, 1, 1, 1, 1, 1, 1]),
-        ("linear", [0.5, 1, 1, 0.75, 0.5, 0.25, 0]),
-        ("cosine", [0.5, 1, 1, 0.5 + 8**-0.5, 0.5, 0.5 - 8**-0.5, 0]),
-    ],
-)
-def test_a_schedule_warms_up_and_falls(decay, rates):
-    schedule = Schedule(1.0, warmup_steps=2, decay=decay, total_steps=6)
-    np.testing.assert_allclose([schedule(t) for t in range(7)], rates, atol=1e-6)
-    again = Schedule.from_config(schedule.get_config())
-    assert float(again(3)) == float(schedule(3))
-
-
-def test_a_falling_rate_needs_its_end():
-    with pytest.raises(ConfigError, match="decay: got 'cosine' without a number of steps"):
-        create(OptimizerConfig(decay="cosine"))
-
-
-def test_a_warm_up_must_end_first():
-    with pytest.raises(ConfigError, match="warmup_steps: got 9; .* less than the 9 steps"):
-        create(OptimizerConfig(decay="linear", warmup_steps=9), 9)
-
-
-@pytest.mark.parametrize(("steps", "warmup"), [(5, 0), (50, 5), (9_999, 999), (100_000, 1000)])
-def test_a_warm_up_of_a_tenth(steps, warmup):
-    config = OptimizerConfig(warmup_steps=None, decay="cosine", learning_rate=0.5)
-    rate = create(config, steps).learning_rate
-    assert (rate.warmup_steps, rate.total_steps) == (warmup, steps)
-
-
-def test_a_warm_up_of_a_tenth_of_what():
-    with pytest.raises(ConfigError, match="warmup_steps: got null without a number of steps"):
-        create(OptimizerConfig(warmup_steps=None))
-
-
-@pytest.mark.parametrize(
-    ("name", "cls"),
-    [
-        ("sgd", legacy.SGD),
-        ("adagrad", legacy.Adagrad),
-        ("adam", legacy.Adam),
-        ("adamw", AdamW),
-        ("rmsprop", legacy.RMSprop),
-    ],
-)
-def test_every_name_is_a_legacy_optimizer(name, cls):
+@pytest.mark.parametrize(("name", "cls"), NAMES.items())
+def test_every_name_is_an_optimizer_of_keras(name: Any, cls: type) -> None:
     optimizer = create(OptimizerConfig(name=name, learning_rate=0.25))
     assert type(optimizer) is cls
     assert float(optimizer.learning_rate) == 0.25
 
 
-def test_an_unknown_name():
+@pytest.mark.parametrize(("name", "cls"), NAMES.items())
+def test_a_step_is_that_of_keras(name: Any, cls: Any) -> None:
+    ours, theirs = (tf.Variable([[1.0, -2.0], [0.5, 3.0]]) for _ in range(2))
+    a, b = create(OptimizerConfig(name=name, learning_rate=0.1)), cls(learning_rate=0.1)
+    for i in range(3):
+        gradient = tf.constant([[0.1, -1.0], [2.0, 0.3]]) * (i + 1)
+        a.apply_gradients([(gradient, ours)])
+        b.apply_gradients([(gradient, theirs)])
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_unknown_name() -> None:
     config = OptimizerConfig()
     object.__setattr__(config, "name", "lion")
     with pytest.raises(ConfigError, match="optimizer.name: got 'lion'; takes one of sgd"):
         create(config)
 
 
-def test_the_global_norm_is_clipped():
-    v = tf.Variable([0.0, 0.0])
-    optimizer = create(OptimizerConfig(name="sgd", learning_rate=1.0, clip_norm=1.0))
-    optimizer.apply_gradients([(tf.constant([3.0, 4.0]), v)])
-    np.testing.assert_allclose(v, [-0.6, -0.8], rtol=1e-6)
-
-
-def test_adamw_shrinks_matrices_and_used_rows_only():
-    optimizer = AdamW(learning_rate=0.5, weight_decay=0.1)
-    matrix, vector, table = (tf.Variable(tf.ones(s)) for s in ([2, 2], [2], [3, 1]))
-    sparse = tf.IndexedSlices(tf.zeros([1, 1]), tf.constant([1]), [3, 1])
-    optimizer.apply_gradients(
-        [(tf.zeros([2, 2]), matrix), (tf.zeros([2]), vector), (sparse, table)]
-    )
-    np.testing.assert_allclose(matrix, np.full([2, 2], 0.95), rtol=1e-6)
-    np.testing.assert_allclose(vector, [1, 1])
-    np.testing.assert_allclose(table[:, 0], [1, 0.95, 1], rtol=1e-6)
-
-
-def test_float16_scales_the_loss():
-    class Runtime:
-        mixed_precision_dtype = "float16"
-
-    scaled = with_loss_scaling(create(OptimizerConfig()), Runtime())
-    assert isinstance(scaled, tf.keras.mixed_precision.LossScaleOptimizer)
-    plain = create(OptimizerConfig())
-    assert with_loss_scaling(plain, None) is plain
-
-
-def pair(cls=CompositeOptimizer):
-    a, b = tf.Variable([1.0, 2.0]), tf.Variable([3.0])
-    parts = [(legacy.Adagrad(0.5), lambda: [a]), (legacy.Adam(0.25), lambda: [b])]
-    return cls(parts), a, b
-
-
-def steps(optimizer, a, b, n=3):
-    for i in range(n):
-        optimizer.apply_gradients([(tf.constant([1.0 + i, -1.0]), a), (tf.constant([2.0]), b)])
+def test_a_schedule_reaches_the_optimizer() -> None:
+    config = OptimizerConfig(name="sgd", learning_rate=1.0, decay="linear")
+    optimizer, variable = create(config, 2), tf.Variable([0.0])
+    for value in (-1.0, -1.5, -1.5):
+        optimizer.apply_gradients([(tf.ones([1]), variable)])
+        assert float(variable[0]) == value
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-def test_a_step_that_makes_no_variables_is_traced_once(scaled):
-    variable = tf.Variable([1.0, 2.0])
-    optimizer = create(OptimizerConfig(name="adam"))
-    if scaled:
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
-    create_slots(optimizer, [variable])
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_the_global_norm_is_clipped(scaled: bool, ema_decay: float | None) -> None:
+    model = line([0.0, 0.0])
+    (variable,) = model.trainable_variables
+    made = create(OptimizerConfig(name="sgd", learning_rate=1.0, clip_norm=1.0))
+    optimizer = wrap(made, FLOAT16 if scaled else None, ema_decay=ema_decay)
+    average = average_of(optimizer)
+    if average:
+        average.shadow_copy(model)
+    optimizer.apply_gradients([(tf.constant([[3.0, 4.0]]), variable)])
+    np.testing.assert_allclose(variable, [[-0.6, -0.8]], rtol=1e-6)
+
+
+def test_adafactor_clips_the_global_norm_too() -> None:
+    clipped, plain = tf.Variable([[1.0, 2.0]]), tf.Variable([[1.0, 2.0]])
+    a = create(OptimizerConfig(name="adafactor", clip_norm=1.0))
+    b = create(OptimizerConfig(name="adafactor"))
+    # Adafactor does not feel a constant factor, so that one gradient alone would show nothing.
+    for gradient, clip in (([[3.0, 4.0]], [[0.6, 0.8]]), ([[0.1, 0.2]], [[0.1, 0.2]])):
+        a.apply_gradients([(tf.constant(gradient), clipped)])
+        b.apply_gradients([(tf.constant(clip), plain)])
+    np.testing.assert_allclose(clipped, plain, rtol=1e-6)
+
+
+def test_a_part_is_of_the_legacy_kind() -> None:
+    assert type(create_part(OptimizerConfig(name="adagrad"))) is legacy.Adagrad
+    with pytest.raises(ConfigError, match=r"embedding_optimizer.name: got 'adafactor', .* legacy"):
+        create_part(OptimizerConfig(name="adafactor"), key="embedding_optimizer")
+
+
+def test_float16_scales_the_loss() -> None:
+    scaled = with_loss_scaling(create(OptimizerConfig()), FLOAT16)
+    assert isinstance(scaled, tf.keras.mixed_precision.LossScaleOptimizer)
+    assert scaled.dynamic
+    fixed = RuntimeConfig(mixed_precision_dtype="float16", loss_scale=128)
+    scaled = with_loss_scaling(create(OptimizerConfig(name="adafactor")), fixed)
+    assert not scaled.dynamic
+    assert float(scaled.loss_scale) == 128
+    plain = create(OptimizerConfig())
+    assert with_loss_scaling(plain, None) is plain
+    assert with_loss_scaling(plain, RuntimeConfig(mixed_precision_dtype="bfloat16")) is plain
+
+
+def test_what_is_around_what() -> None:
+    optimizer = wrap(create(OptimizerConfig(name="sgd")), FLOAT16, ema_decay=0.5)
+    assert [type(layer).__name__ for layer in layers(optimizer)] == [
+        "LossScaleOptimizer",
+        "ExponentialMovingAverage",
+        "SGD",
+    ]
+    assert average_of(optimizer) is optimizer.inner_optimizer
+    assert average_of(optimizer).average_decay == 0.5
+    assert type(innermost(optimizer)) is legacy.SGD
+    assert average_of(legacy.SGD()) is None
+
+
+def test_privacy_takes_private_gradients_only() -> None:
+    optimizer = wrap(create(OptimizerConfig(name="sgd", learning_rate=1.0)), None, PrivacyConfig())
+    variable = tf.Variable([0.0])
+    with pytest.raises(ConfigError, match="dp_config: these gradients are of whole batches"):
+        optimizer.apply_gradients([(tf.ones([1]), variable)])
+    optimizer.apply_private_gradients([(tf.ones([1]), variable)])
+    assert (float(variable[0]), int(optimizer.iterations)) == (-1.0, 1)
+    with pytest.raises(ConfigError, match="mixed_precision_dtype: got 'float16' together with dp"):
+        wrap(legacy.SGD(), FLOAT16, PrivacyConfig())
+    with pytest.raises(ConfigError, match=r"dp_config.noise_multiplier: got 0.0; takes a number"):
+        wrap(legacy.SGD(), None, SimpleNamespace(clipping_norm=1.0, noise_multiplier=0.0))
+
+
+def test_private_weights_may_be_averaged() -> None:
+    optimizer = wrap(legacy.SGD(1.0), None, PrivacyConfig(), 0.5)
+    assert isinstance(optimizer, PrivateOptimizer)
+    model = line([0.0])
+    average_of(optimizer).shadow_copy(model)
+    optimizer.apply_private_gradients([(tf.ones([1, 1]), model.trainable_variables[0])])
+    with average_of(optimizer).swapped():
+        # The decay of the first step is 2 / 11.
+        np.testing.assert_allclose(model.get_weights()[0], [[-9 / 11]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adafactor"])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_a_step_that_makes_no_variables_is_traced_once(
+    name: Any, scaled: bool, ema_decay: float | None
+) -> None:
+    model = line([1.0, 2.0])
+    runtime = FLOAT16 if scaled else None
+    optimizer = wrap(create(OptimizerConfig(name=name)), runtime, None, ema_decay)
+    create_slots(optimizer, model.trainable_variables)
+    average = average_of(optimizer)
+    if average:
+        average.shadow_copy(model)
     traces = []
 
     @tf.function
-    def step():
+    def step() -> None:
         traces.append(1)
-        optimizer.apply_gradients([(tf.ones([2]), variable)])
+        optimizer.apply_gradients([(tf.ones([1, 2]), model.trainable_variables[0])])
 
     step()
     step()
@@ -139,85 +177,73 @@ def test_a_step_that_makes_no_variables_is_traced_once(scaled):
     assert int(optimizer.iterations) == 2
 
 
-def test_updates_equal_those_of_tfrs():
-    ours, a, b = pair()
-    theirs, c, d = pair(tfrs.experimental.optimizers.CompositeOptimizer)
-    steps(ours, a, b)
-    steps(theirs, c, d)
-    np.testing.assert_array_equal(a, c)
-    np.testing.assert_array_equal(b, d)
+def test_a_composite_optimizer_may_not_know_its_variables_yet() -> None:
+    def unknown() -> list[tf.Variable]:
+        raise AssertionError("asked too early")
+
+    composite = CompositeOptimizer([(legacy.SGD(), unknown)])
+    create_slots(wrap(composite, FLOAT16), [tf.Variable([1.0])])
 
 
-def test_steps_are_counted_and_returned():
-    optimizer, a, b = pair()
-    assert int(optimizer.iterations) == 0
-    assert int(optimizer.apply_gradients([(tf.constant([1.0, 1.0]), a), (None, b)])) == 1
-    # The first part has no gradient; TFRS's count would stand still.
-    assert int(optimizer.apply_gradients([(None, a), (tf.constant([1.0]), b)])) == 2
-    assert int(optimizer.iterations) == 2
+@pytest.mark.parametrize("name", ["adam", "adafactor", "both"])
+@pytest.mark.parametrize("around", ["", "scale", "average", "scale average", "private average"])
+def test_a_checkpoint_restores_the_state_exactly(name: str, around: str, tmp_path: Any) -> None:
+    model, optimizer = wrapped(name, around)
+    train(model, optimizer, 2)
+    path = tf.train.Checkpoint(optimizer=optimizer, model=model).write(str(tmp_path / "c"))
+    train(model, optimizer, 2)
+    again, other = wrapped(name, around)
+    status = tf.train.Checkpoint(optimizer=other, model=again).read(path)
+    status.assert_existing_objects_matched()
+    train(again, other, 2)
+    status.assert_consumed()
+    assert weights(again, other) == weights(model, optimizer)
+    assert int(other.iterations) == 4
 
 
-def test_a_shared_step_counts_once_a_step():
-    optimizer, a, b = pair()
-    step = tf.Variable(0, dtype=tf.int64)
-    optimizer.iterations = step
-    steps(optimizer, a, b)
-    assert int(step) == 3
+def line(values: list[float]) -> tf.keras.Model:
+    """A model with one weight [1, n]."""
+    model = tf.keras.Sequential([tf.keras.layers.Dense(len(values), use_bias=False)])
+    model.build([None, 1])
+    model.set_weights([np.array([values])])
+    return model
 
 
-def test_a_checkpoint_restores_the_state_exactly(tmp_path):
-    optimizer, a, b = pair()
-    steps(optimizer, a, b, 2)
-    path = tf.train.Checkpoint(optimizer=optimizer, a=a, b=b).write(str(tmp_path / "c"))
-    steps(optimizer, a, b, 2)
-    other, c, d = pair()
-    tf.train.Checkpoint(optimizer=other, a=c, b=d).read(path)
-    assert int(other.iterations) == 2
-    steps(other, c, d, 2)
-    np.testing.assert_array_equal(a, c)
-    np.testing.assert_array_equal(b, d)
+def wrapped(name: str, around: str) -> tuple[tf.keras.Model, Any]:
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2)])
+    model.build([None, 1])
+    model.set_weights([np.array([[1.0, 2.0]]), np.array([0.5, -0.5])])
+    config = OptimizerConfig(learning_rate=0.1, warmup_steps=3)
+    if name == "both":
+        kernel, bias = model.trainable_variables
+        parts = [(create(config), lambda: [kernel]), (legacy.Adagrad(0.1), lambda: [bias])]
+        made: Any = CompositeOptimizer(parts)
+    else:
+        made = create(OptimizerConfig(name=name, learning_rate=0.1, warmup_steps=3))
+    optimizer = wrap(
+        made,
+        FLOAT16 if "scale" in around else None,
+        PrivacyConfig() if "private" in around else None,
+        0.5 if "average" in around else None,
+    )
+    average = average_of(optimizer)
+    if average:
+        average.shadow_copy(model)
+    return model, optimizer
 
 
-def test_the_configuration_rebuilds_the_parts():
-    a, b = tf.Variable([1.0]), tf.Variable([1.0])
-    parts = [
-        (create(OptimizerConfig(name="adagrad", warmup_steps=5)), lambda: [a]),
-        (create(OptimizerConfig(name="adamw")), lambda: [b]),
-    ]
-    config = CompositeOptimizer(parts, name="both").get_config()
-    again = CompositeOptimizer.from_config(config, variables=[part[1] for part in parts])
-    assert again.get_config() == config
-    assert [type(part) for part in again.optimizers] == [legacy.Adagrad, AdamW]
-    with pytest.raises(ValueError, match="variables: got None; takes one function for each of the"):
-        CompositeOptimizer.from_config(config)
+def train(model: tf.keras.Model, optimizer: Any, steps: int) -> None:
+    apply = getattr(optimizer, "apply_private_gradients", None) or optimizer.apply_gradients
+    for _ in range(steps):
+        i = int(optimizer.iterations) + 1
+        gradients = [tf.constant([[0.1, -1.0]]) * i, tf.constant([2.0, 0.3]) * i]
+        apply(list(zip(gradients, model.trainable_variables, strict=True)))
 
 
-def test_no_optimizers():
-    with pytest.raises(ValueError, match="can't be empty"):
-        CompositeOptimizer([])
-
-
-def test_a_part_that_is_no_optimizer():
-    with pytest.raises(ValueError, match=r"optimizers_and_vars\[0\]: got str; takes an optimizer"):
-        CompositeOptimizer([("adam", list)])
-    with pytest.raises(ValueError, match=r"\[0\]: got list for the variables; takes a function"):
-        CompositeOptimizer([(legacy.SGD(), [])])
-
-
-def test_a_variable_of_no_or_two_optimizers():
-    a, b = tf.Variable([1.0]), tf.Variable([1.0])
-    gradient = tf.constant([1.0])
-    alone = CompositeOptimizer([(legacy.SGD(), lambda: [a])])
-    with pytest.raises(ValueError, match="not handled by any optimizer"):
-        alone.apply_gradients([(gradient, a), (gradient, b)])
-    with pytest.raises(ValueError, match="not handled by any optimizer"):
-        alone.apply_gradients([(gradient, a), (None, b)])
-    twice = CompositeOptimizer([(legacy.SGD(), lambda: [a]), (legacy.SGD(), lambda: [a])])
-    with pytest.raises(ValueError, match="should be disjoint"):
-        twice.apply_gradients([(gradient, a)])
-
-
-def test_no_gradients():
-    optimizer, a, b = pair()
-    with pytest.raises(ValueError, match="no gradients for any of 2 variables"):
-        optimizer.apply_gradients([(None, a), (None, b)])
+def weights(model: tf.keras.Model, optimizer: Any) -> list[Any]:
+    average = average_of(optimizer)
+    found = [value.tolist() for value in model.get_weights()]
+    if average:
+        with average.swapped():
+            found += [value.tolist() for value in model.get_weights()]
+    return found

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
+from babelrank.components.training import optimizers
 from babelrank.components.training.config import OptimizerConfig, TrainingConfig
 from babelrank.components.training.task import Task
 
@@ -109,9 +110,10 @@ def test_the_optimizer_of_a_training_ends_at_its_steps():
     assert float(optimizer.learning_rate(3)) == 0.25
 
 
-def test_differential_privacy_is_refused():
-    with pytest.raises(ConfigError, match="dp_config: .* takes null"):
-        Linear.create_optimizer(OptimizerConfig(), dp_config={"clipping_norm": 1.0})
+def test_the_optimizer_of_a_training_averages_the_weights():
+    optimizer = Linear.create_optimizer(TrainingConfig(ema_decay=0.75))
+    assert optimizers.average_of(optimizer) is optimizer
+    assert (optimizer.average_decay, optimizer.dynamic_decay) == (0.75, True)
 
 
 def test_a_new_model_starts_from_a_checkpoint(tmp_path):

@@ -2,10 +2,8 @@
 
 import json
 
-import ml_metadata as mlmd
 import pytest
 import tensorflow as tf
-from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
@@ -16,46 +14,18 @@ from babelrank.components.config import from_dict
 from babelrank.components.translation.carried import LastBlessedSubwords, last_blessed_subwords
 from babelrank.components.translation.config import DataConfig, VocabularyConfig
 from babelrank.components.translation.vocabulary import SubwordVocabulary, read_summary, settings
+from tests.components.metadata_store import Store
 
 DATA = from_dict(DataConfig, {"path": "x", "source": "en", "target": "de"}, "data")
 SETTINGS = settings(("en", "de"), VocabularyConfig())
-Event = metadata_store_pb2.Event
 
 
-class Lineage:
-    """An ML Metadata store in memory, with runs of a small pipeline."""
+class Lineage(Store):
+    """Runs of a small pipeline."""
 
     def __init__(self, folder):
-        config = metadata_store_pb2.ConnectionConfig()
-        config.fake_database.SetInParent()
-        self.store = mlmd.MetadataStore(config)
-        self.folder = folder
+        super().__init__(folder)
         self.all = {"model": [], "model_blessing": [], "subwords": [], "examples": []}
-
-    def artifact(self, kind, key=None, **properties):
-        made = kind()
-        made.type_id = self.store.put_artifact_type(made.artifact_type)
-        for name, value in properties.items():
-            made.set_int_custom_property(name, value)
-        number = sum(map(len, self.all.values()))
-        made.uri = str(self.folder / f"{kind.TYPE_NAME}-{number}")
-        (made.id,) = self.store.put_artifacts([made.mlmd_artifact])
-        if key:
-            self.all[key].append(made)
-        return made
-
-    def execution(self, name, inputs, outputs):
-        kind = metadata_store_pb2.ExecutionType(name=name)
-        execution = metadata_store_pb2.Execution(type_id=self.store.put_execution_type(kind))
-        (number,) = self.store.put_executions([execution])
-        events = []
-        for direction, artifacts in ((Event.INPUT, inputs), (Event.OUTPUT, outputs)):
-            for key, one in artifacts:
-                event = Event(execution_id=number, artifact_id=one.id, type=direction)
-                event.path.steps.add(key=key)
-                event.path.steps.add(index=0)
-                events.append(event)
-        self.store.put_events(events)
 
     def subwords(self, examples, reuse=None):
         made = self.artifact(SubwordModel, "subwords")

@@ -1,0 +1,68 @@
+"""What was made from what, in ML Metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
+from tfx.types import artifact, artifact_utils, standard_artifacts
+
+Event = metadata_store_pb2.Event
+_INPUTS = (Event.INPUT, Event.DECLARED_INPUT)
+_OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
+_NOT_FOLLOWED = (
+    standard_artifacts.Model.TYPE_NAME,
+    standard_artifacts.ModelBlessing.TYPE_NAME,
+)
+"""What a model was warm-started from or compared with says nothing about its own data."""
+
+
+class Lineage:
+    """The history of artifacts.
+
+    Args:
+        store: An ML Metadata store.
+    """
+
+    def __init__(self, store: mlmd.MetadataStore) -> None:
+        self._store = store
+
+    def inputs(self, artifact_id: int, key: str) -> set[int]:
+        """Ids of the artifacts that went, under this name, into making one."""
+        return {
+            event.artifact_id
+            for event in self._input_events(artifact_id)
+            if event.path.steps and event.path.steps[0].key == key
+        }
+
+    def upstream(self, artifact_id: int, type_name: str) -> artifact.Artifact | None:
+        """The nearest artifact of a type that went into one, breadth first, or None."""
+        seen, level = {artifact_id}, {artifact_id}
+        while level:
+            upstream = {e.artifact_id for one in level for e in self._input_events(one)} - seen
+            seen |= upstream
+            level = set()
+            for one in sorted(upstream, reverse=True):
+                found, kind = self.read(one)
+                if kind == type_name:
+                    return found
+                if kind not in _NOT_FOLLOWED:
+                    level.add(one)
+        return None
+
+    def read(self, artifact_id: int) -> tuple[artifact.Artifact, str]:
+        """An artifact and the name of its type."""
+        (stored,) = self._store.get_artifacts_by_id([artifact_id])
+        (kind,) = self._store.get_artifact_types_by_id([stored.type_id])
+        return artifact_utils.deserialize_artifact(kind, stored), kind.name
+
+    def _input_events(self, artifact_id: int) -> list[Any]:
+        """Inputs of the executions that made an artifact (or found it in the cache)."""
+        makers = {
+            event.execution_id
+            for event in self._store.get_events_by_artifact_ids([artifact_id])
+            if event.type in _OUTPUTS
+        }
+        events = self._store.get_events_by_execution_ids(sorted(makers)) if makers else []
+        return [event for event in events if event.type in _INPUTS]
