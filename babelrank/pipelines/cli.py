@@ -91,8 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("pipeline", choices=PIPELINES)
     config.set_defaults(run=_config)
     asking.add(commands)
-    doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
-    doctor.set_defaults(run=_doctor)
+    _add_doctor(commands)
     return parser
 
 
@@ -131,6 +130,23 @@ def _add_tune(commands: Any) -> None:
         "--seed", type=asking.positive, default=42, metavar="N", help="seed of the search (42)"
     )
     tune.set_defaults(run=_tune)
+
+
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is installed and what is missing, or test a strategy of training",
+        description="Without options: what is installed, which devices there are, what is missing. "
+        "With --strategy: lists the devices, trains some steps of each task under the strategy and "
+        "on one device, and compares the losses. Several workers run it together, each with its "
+        "TF_CONFIG.",
+    )
+    doctor.add_argument("--strategy", metavar="NAME", help="as training.strategy.name")
+    doctor.add_argument("--device", metavar="KIND", help="auto, cpu or gpu")
+    doctor.add_argument(
+        "--devices", type=asking.positive, metavar="N", help="devices that mirrored uses"
+    )
+    doctor.set_defaults(run=_doctor)
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
@@ -218,9 +234,12 @@ def _config(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", FutureWarning)
     logging.disable(logging.WARNING)  # what libraries say on import is not about health
-    from babelrank.pipelines.doctor import examine
+    names = ("name", "device", "devices")
+    values = (options.strategy, options.device, options.devices)
+    given = {name: v for name, v in zip(names, values, strict=True) if v is not None}
+    from babelrank.pipelines import doctor
 
-    lines, healthy = examine()
+    lines, healthy = doctor.examine_strategy(given) if given else doctor.examine()
     sys.stdout.write("\n".join(lines) + "\n")
     return PUSHED if healthy else FAILED
 

@@ -7,6 +7,11 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Mapping
+from typing import Any
+
+from babelrank.components.config import from_dict
+from babelrank.components.training.config import StrategyConfig
 
 STACKS = {"1.16": "TFX 1.16 / TensorFlow 2.16", "1.21": "TFX 1.21 / TensorFlow 2.21"}
 PACKAGES = (
@@ -55,6 +60,23 @@ def examine() -> tuple[list[str], bool]:
     healthy = stack is not None and not failures and not missing
     lines.append("All is well." if healthy else "Something is missing; `make setup` installs it.")
     return lines, healthy
+
+
+def examine_strategy(given: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """Lines to print, and whether training under a strategy is what it is on one device.
+
+    Args:
+        given: Keys of `StrategyConfig`, without those that stay as they are by default.
+
+    Raises:
+        ConfigError: A value that it does not take.
+        DeviceError: What is asked for is not there.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    config = from_dict(StrategyConfig, given, "strategy")
+    from babelrank.pipelines import self_test
+
+    return self_test.examine(config)
 
 
 def _version(name: str) -> str | None:

@@ -50,7 +50,7 @@ def run_pipeline(
     strategy.check(config.training.strategy)  # and not after an hour of reading data
     out = out.absolute()
     layout = Layout(out)
-    with _alone(out):
+    with alone(out):
         folder = _run_folder(layout.runs)
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
         (folder / "config.yaml").write_text(text, encoding="utf-8")
@@ -87,7 +87,7 @@ def _run_folder(runs: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def alone(out: Path) -> Iterator[None]:
     """Keeps two runs from using one output folder at the same time."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:

@@ -244,7 +244,7 @@ def _check_failures(journal: Journal) -> None:
 def _oracle(space: Space, plan: Plan) -> Any:
     # Only here: it imports Keras 3, beside the tf_keras that everything else uses.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import keras_tuner  # type: ignore[import-untyped]
+    import keras_tuner
 
     parameters = keras_tuner.HyperParameters()
     for key, dimension in space.dimensions.items():

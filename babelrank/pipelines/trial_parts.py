@@ -1,19 +1,18 @@
-"""What a trial trains: a task and its batches, from a configuration and Transform's outputs.
-
-The same as `run_fn` of either task makes them, without the export.
-"""
+"""What a trial trains: a task and its batches, from a configuration and Transform's outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from babelrank.components.config import to_dict
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.task import Task
-from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+from babelrank.pipelines.config import PipelineConfig, RankingConfig
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,21 @@ def parts(config: PipelineConfig, examples: Examples, stores: Path, beam: bool) 
         ConfigError: Values that do not fit each other or the data.
         InputError: There are no examples.
     """
+    files = {split: examples.files(split) for split in (TRAIN, EVAL)}
     if isinstance(config, RankingConfig):
-        return _ranking(config, examples, stores)
-    return _translation(config, examples, stores, beam)
+        from babelrank.components.ranking import trainer as ranking
+        from babelrank.components.ranking.preprocessing import Columns
+
+        settings = Columns(config.data, config.transform).to_custom_config()
+        settings |= {name: to_dict(getattr(config, name)) for name in ("model", "training")}
+        made: Any = ranking.prepare(settings, examples.transform_graph, files, stores)
+    else:
+        from babelrank.components.translation import trainer as translation
+
+        names = ("data", "model", "decoding", "training")
+        settings = {name: to_dict(getattr(config, name)) for name in names}
+        made = translation.prepare(settings, examples.transform_graph, files, stores, beam=beam)
+    return Parts(made.task, made.train, made.evaluation)
 
 
 def modes(config: PipelineConfig) -> dict[str, str]:
@@ -78,80 +89,3 @@ def modes(config: PipelineConfig) -> dict[str, str]:
     from babelrank.components.translation.metrics import MODES
 
     return dict(MODES)
-
-
-def _ranking(config: RankingConfig, examples: Examples, stores: Path) -> Parts:
-    import tensorflow_transform as tft
-
-    from babelrank.components.ranking.preprocessing import Columns, model_features
-    from babelrank.components.ranking.task import (
-        RankingInputConfig,
-        RankingTask,
-        RankingTaskConfig,
-    )
-    from babelrank.components.ranking.trainer import EVAL_BATCH
-    from babelrank.components.training.store import ColumnStore
-
-    columns, training = Columns(config.data, config.transform), config.training
-    transform = tft.TFTransformOutput(examples.transform_graph)
-    task = RankingTask(
-        RankingTaskConfig(
-            features=model_features(columns, transform.vocabulary_size_by_name),
-            model=config.model,
-            objective=config.data.objective,
-            training=training,
-            weighted=columns.has_weight,
-        )
-    )
-    rows = ColumnStore.build(examples.files(TRAIN), task.columns(), stores / TRAIN).rows
-    batch_size = training.batch_size_for(rows)
-    sizes = {TRAIN: batch_size, EVAL: max(batch_size, EVAL_BATCH)}
-    train, evaluation = (
-        task.batches(
-            RankingInputConfig(
-                path=examples.files(split),
-                store=str(stores / split),
-                batch_size=size,
-                is_training=split == TRAIN,
-                seed=training.seed,
-            )
-        )
-        for split, size in sizes.items()
-    )
-    return Parts(task, train, evaluation)
-
-
-def _translation(config: TranslationConfig, examples: Examples, stores: Path, beam: bool) -> Parts:
-    from babelrank.components.training import precision
-    from babelrank.components.translation import subwords
-    from babelrank.components.translation.task import SubwordDataConfig, TranslationTask
-    from babelrank.components.translation.task import TranslationConfig as TaskConfig
-
-    training, target_language = config.training, config.data.target.language
-    source, target = subwords.model_paths(examples.transform_graph)
-    train_data, validation_data = (
-        SubwordDataConfig(
-            path=examples.files(split),
-            store=str(stores / split),
-            tokens_per_batch=training.tokens_per_batch,
-            max_length=training.max_length,
-            is_training=split == TRAIN,
-            seed=training.seed,
-            tgt_lang="" if split == TRAIN else target_language,
-        )
-        for split in (TRAIN, EVAL)
-    )
-    task = TranslationTask(
-        TaskConfig(
-            model=config.model.resolved(config.decoding),
-            train_data=train_data,
-            validation_data=validation_data,
-            sentencepiece_model_path=source,
-            target_sentencepiece_model_path="" if subwords.same(source, target) else target,
-            precision=precision.resolve(training.precision),
-            validation_beam_size=None if beam else 1,
-        )
-    )
-    train, evaluation = task.batches(train_data), task.batches(validation_data)
-    task.use_references(evaluation)
-    return Parts(task, train, evaluation)

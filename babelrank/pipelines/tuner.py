@@ -53,7 +53,7 @@ class Tuner:
                 many trials came to nothing.
         """
         self._check_metric()
-        with run._alone(self._out):
+        with run.alone(self._out):
             examples = self._examples()
             with self._display.waiting("Batches of the examples"):
                 plan = self._plan(examples)

@@ -13,12 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import demo, ingest, training, translation_decoding, translation_training
+from tests.benchmarks import (
+    demo,
+    engine,
+    ingest,
+    training,
+    translation_decoding,
+    translation_training,
+)
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "ingest": ingest.run,
     "training": training.run,  # our default network
     "training_tfrs_default": partial(training.run, stacks="tfrs_default"),
+    "engine": engine.run,
     "translation_training": translation_training.run,
     "translation_decoding": translation_decoding.run,
     "demo": demo.run,

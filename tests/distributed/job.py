@@ -23,6 +23,7 @@ import numpy as np
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, Interrupted
+from babelrank.components.training import server
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.config import EarlyStoppingConfig, StrategyConfig
 from babelrank.components.training.loop import FitResult, fit
@@ -39,10 +40,14 @@ def main() -> int:
     )  # for whoever looks at a test that hangs
     settings: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
     try:
-        placement = strategies.create(from_dict(StrategyConfig, settings.get("strategy", {})))
+        config = from_dict(StrategyConfig, settings.get("strategy", {}))
+        if server.is_server(config):
+            return server.serve(config)
+        placement = strategies.create(config)
         result = train(settings, placement.strategy)
         write(result, Path(settings["result"].format(task=os.environ.get("WORKER", "0"))))
         wait_for_all(placement.strategy)
+        server.dismiss()
     except (BabelRankError, Interrupted) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return exit_code(error)

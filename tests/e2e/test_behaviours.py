@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from babelrank.components.errors import RESUME
+
 pytestmark = pytest.mark.e2e
 
 # Long enough to be interrupted, short enough to wait for.
@@ -53,7 +55,7 @@ def again(line: Any, resumed: Any) -> tuple[Any, float]:
 
 
 def test_ctrl_c_in_training_says_that_the_command_goes_on_from_there(interrupted: Any) -> None:
-    assert interrupted.code == 1, interrupted
+    assert interrupted.code == RESUME, interrupted
     assert interrupted.run["status"] == "interrupted"
     assert interrupted.run["pushed_model"] is None
     assert interrupted.states["Transform"] == "ran"

@@ -26,7 +26,7 @@ HEAVY = (
     "sacrebleu",
     "emoji",
 )
-COMMANDS = ("run", "config", "predict", "evaluate", "doctor")
+COMMANDS = ("run", "tune", "config", "predict", "evaluate", "doctor")
 MINIMAL = {
     "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
     "evaluation": {"min_auc": 0.6},
@@ -173,7 +173,7 @@ def test_what_run_passes_on(settings: Path, tmp_path: Path, monkeypatch: pytest.
     [
         (ConfigError("splits.by: bad"), 2, "babelrank: configuration: splits.by: bad\n"),
         (BabelRankError("out: another run"), 1, "babelrank: out: another run\n"),
-        (KeyboardInterrupt(), 1, "babelrank: interrupted.\n"),
+        (KeyboardInterrupt(), 143, "babelrank: interrupted.\n"),
         (PermissionError(13, "Permission denied", "/x"), 1, "babelrank: [Errno 13] Permission de"),
     ],
 )
@@ -203,7 +203,12 @@ SUMMARY: dict[str, Any] = {"run_id": "r", "pipeline": "p", "task": "ranking", "s
         ("refused", None, 3, "report: "),
         ("failed", ValueError("x"), 1, "log: "),
         ("failed", ConfigError("x"), 2, "log: "),
-        ("interrupted", KeyboardInterrupt(), 1, "Interrupted. The same command goes on from here."),
+        (
+            "interrupted",
+            KeyboardInterrupt(),
+            143,
+            "Interrupted. The same command goes on from here.",
+        ),
     ],
 )
 def test_what_a_run_came_to(

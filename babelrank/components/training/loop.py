@@ -21,8 +21,10 @@ from babelrank.components.errors import ConfigError, DivergedError, Interrupted
 from babelrank.components.training import privacy
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
+from babelrank.components.training.async_steps import steps_of
 from babelrank.components.training.checkpoints import Checkpoints, Position
 from babelrank.components.training.config import TrainingConfig
+from babelrank.components.training.coordination import attended
 from babelrank.components.training.course import Course
 from babelrank.components.training.divergence import Diverged, watch
 from babelrank.components.training.history import History
@@ -32,9 +34,8 @@ from babelrank.components.training.judging import judge
 from babelrank.components.training.private_training import PrivateTraining
 from babelrank.components.training.progress import Progress
 from babelrank.components.training.speed import Speed
-from babelrank.components.training.steps import Steps
 from babelrank.components.training.task import Task
-from babelrank.components.training.workers import Workers, attended
+from babelrank.components.training.workers import Workers
 
 _RECORDS = 200  # points of the loss curve in the history
 _SHOWN_METRICS = 4  # of an evaluation, on one line; the history has them all
@@ -151,14 +152,15 @@ class _Loop:
             self.total = self.private.steps_within(self.total)
         self.metric = config.early_stopping.metric or task.best_metric
         self.mode = task.metric_mode(self.metric)
+        self.at_once = strategies.steps_at_once(strategy, config.steps_per_execution)
         self.every = {
-            "record": max(config.steps_per_execution, self.total // _RECORDS),
+            "record": max(self.at_once, self.total // _RECORDS),
             "evaluate": config.evaluate_every or len(train),
             "save": config.checkpoint_interval,
             "ask": _CONSENT_STEPS if self.workers else 1,
         }
         plan = self.private.plan() if self.private else None
-        self.steps = Steps(task, config, strategy, self.total, train.varied, plan)
+        self.steps = steps_of(strategy)(task, config, strategy, self.total, train.varied, plan)
         chief = strategies.is_chief(strategy)
         self.checkpoints = Checkpoints(
             directory,
@@ -252,7 +254,7 @@ class _Loop:
     def _until_due(self, step: int) -> int:
         """Steps to take before something has to be done; 1 or more."""
         waits = (every - step % every for event, every in self.every.items() if every > 1)
-        return min(self.config.steps_per_execution, self.total - step, *waits)
+        return min(self.at_once, self.total - step, *waits)
 
     def _asked_to_stop(self) -> bool:
         asked = self.stop.asked is not None

@@ -121,15 +121,20 @@ class Steps:
             without: Batches to leave out.
         """
 
-        def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        def part(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
             return source.dataset(epoch, start, epochs, Portion.of(context), without)
 
-        distributed = self._strategy.distribute_datasets_from_function(part)
-        if (
-            source.varied
-        ):  # a trace for each shape is faster than one for all, unless there are many
+        distributed = self._distributed(part)
+        # A trace for each shape is faster than one for all, unless there are many.
+        if source.varied:
             self._compiled.setdefault(f"{name} signature", [distributed.element_spec])
         return distributed
+
+    def _distributed(
+        self, part: Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+    ) -> Any:
+        """The batches of all replicas, from those of an input pipeline."""
+        return self._strategy.distribute_datasets_from_function(part)
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Within, the model has the average of its weights, if that is kept."""
@@ -176,7 +181,13 @@ class Steps:
         return self._compiled[name](batch)
 
     def _train_one(self, batch: Any) -> tf.Tensor:
-        replicas, step = self._strategy.num_replicas_in_sync, self.step.read_value()
+        loss = self._take(batch, self.step.read_value())
+        self.step.assign_add(1)
+        return tf.reshape(loss, [1])
+
+    def _take(self, batch: Any, step: tf.Tensor) -> tf.Tensor:
+        """Takes the step after `step` others; its loss, []."""
+        replicas = self._strategy.num_replicas_in_sync
 
         def replica_step(inputs: Any) -> Any:
             context = tf.distribute.get_replica_context()
@@ -184,9 +195,8 @@ class Steps:
             return self._train_replica(inputs, step, step * replicas + replica)
 
         losses = self._strategy.run(replica_step, args=(batch,))
-        self.step.assign_add(1)
         loss: tf.Tensor = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
-        return tf.reshape(loss, [1])
+        return loss
 
     def _train_replica(self, inputs: Any, step: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         if self._work is not None:

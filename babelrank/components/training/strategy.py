@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from babelrank.components.training.config import StrategyConfig
 from babelrank.components.training.supervisor import Watched
 
 _CLUSTER = "TF_CONFIG"
+_NEEDED = {"multi_worker_mirrored": ("worker",)}
+_STEPS_OF_A_WORKER = 2  # one to take, and one to send meanwhile
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,22 @@ class Placement:
         return is_chief(self.strategy)
 
 
+def is_asynchronous(strategy: tf.distribute.Strategy) -> bool:
+    """Whether workers take steps side by side, as one process, this one, tells them."""
+    return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
+def steps_at_once(strategy: tf.distribute.Strategy, least: int) -> int:
+    """Steps that are asked for at once: `least`, or enough to keep all workers busy."""
+    if not is_asynchronous(strategy):
+        return least
+    return max(least, _STEPS_OF_A_WORKER * len(cluster()["worker"]))
+
+
 def worker_count(strategy: tf.distribute.Strategy) -> int:
     """Processes that take every step of a strategy together."""
+    if is_asynchronous(strategy):
+        return 1
     return int(getattr(strategy.extended, "_num_workers", 1))
 
 
@@ -55,7 +71,7 @@ def create(config: StrategyConfig) -> Placement:
     Raises:
         DeviceError: What is asked for is not there.
     """
-    name, why = _choose(config)
+    name, why = choose(config)
     if name == "one_device":
         return Placement(_one_device(config), name, why)
     if name == "mirrored":
@@ -65,7 +81,7 @@ def create(config: StrategyConfig) -> Placement:
         return Placement(_tpu(config.tpu), name, why)
     with Watched(config.worker_timeout, f"waiting for the workers of {os.environ[_CLUSTER]}"):
         if name == "parameter_server":
-            return Placement(_parameter_server(), name, why)
+            return Placement(_parameter_server(config), name, why)
         return Placement(tf.distribute.MultiWorkerMirroredStrategy(), name, why)
 
 
@@ -75,33 +91,40 @@ def check(config: StrategyConfig) -> str:
     Raises:
         DeviceError: What is asked for is not there.
     """
-    name, why = _choose(config)
+    name, why = choose(config)
     if name == "mirrored":
         _devices(config)
     return why
 
 
-def _choose(config: StrategyConfig) -> tuple[str, str]:
-    cluster = _cluster()
+def choose(config: StrategyConfig) -> tuple[str, str]:
+    """The name of the strategy, never "auto", and why it is that.
+
+    Raises:
+        DeviceError: What is asked for is not there.
+    """
     gpus = len(tf.config.list_physical_devices("GPU"))
-    if config.device == "gpu" and not gpus:
+    named = cluster()
+    asynchronous = config.name == "parameter_server" or (config.name == "auto" and "ps" in named)
+    # With parameter servers the workers need the GPU, and this may be another process.
+    if config.device == "gpu" and not gpus and not asynchronous:
         raise DeviceError(
             "training.strategy.device: got gpu, and TensorFlow finds no GPU here (`babelrank "
             "doctor` lists the devices). Install the driver, or take device: auto."
         )
-    if config.name in ("multi_worker_mirrored", "parameter_server"):
-        needed = "ps" if config.name == "parameter_server" else "worker"
-        if not cluster.get(needed):
-            raise DeviceError(
-                f"training.strategy: {config.name} needs the environment variable {_CLUSTER} with "
-                f"the addresses of the cluster's {needed}s; got "
-                f"{os.environ.get(_CLUSTER) or 'nothing'}. Kubeflow's TFJob sets it."
-            )
+    needed = ("chief", "worker", "ps") if asynchronous else _NEEDED.get(config.name, ())
+    if not all(named.get(kind) for kind in needed):
+        name = "parameter_server" if asynchronous else config.name
+        raise DeviceError(
+            f"training.strategy: {name} needs the environment variable {_CLUSTER} with the "
+            f"addresses of the cluster's {', '.join(needed)}; got "
+            f"{os.environ.get(_CLUSTER) or 'nothing'}. Kubeflow's TFJob sets it."
+        )
     if config.name != "auto":
         return config.name, f"{config.name}, as configured"
-    if cluster.get("ps"):
+    if asynchronous:
         return "parameter_server", f"parameter_server (auto: {_CLUSTER} names parameter servers)"
-    workers = len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+    workers = len(named.get("worker", ())) + len(named.get("chief", ()))
     if workers > 1:
         why = f"multi_worker_mirrored (auto: {_CLUSTER} names {workers} workers)"
         return "multi_worker_mirrored", why
@@ -112,17 +135,36 @@ def _choose(config: StrategyConfig) -> tuple[str, str]:
     return "one_device", "one_device (auto: no GPU here, so the processor)"
 
 
-def _cluster() -> Mapping[str, Any]:
+def cluster() -> Mapping[str, Sequence[str]]:
+    """The addresses of the processes of a training, by kind; empty if there is but this one.
+
+    Raises:
+        DeviceError: TF_CONFIG holds something else.
+    """
+    return dict(_configured().get("cluster", {}))
+
+
+def role() -> tuple[str, int]:
+    """Kind and number of this process; ("", 0) if there is but this one.
+
+    Raises:
+        DeviceError: TF_CONFIG holds something else.
+    """
+    task = _configured().get("task", {})
+    return str(task.get("type", "")), int(task.get("index", 0))
+
+
+def _configured() -> Mapping[str, Any]:
     text = os.environ.get(_CLUSTER)
     if not text:
         return {}
     try:
-        cluster = json.loads(text).get("cluster", {})
-    except (ValueError, AttributeError) as error:
+        configured = json.loads(text)
+        return {"cluster": dict(configured.get("cluster", {})), "task": configured.get("task", {})}
+    except (ValueError, TypeError, AttributeError) as error:
         raise DeviceError(
             f"{_CLUSTER}: got {text[:200]}; takes JSON with `cluster` and `task` ({error})."
         ) from error
-    return dict(cluster)
 
 
 def _one_device(config: StrategyConfig) -> tf.distribute.Strategy:
@@ -174,6 +216,12 @@ def _tpu(address: str) -> tf.distribute.Strategy:
     return tf.distribute.TPUStrategy(resolver)
 
 
-def _parameter_server() -> tf.distribute.Strategy:
+def _parameter_server(config: StrategyConfig) -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return tf.distribute.ParameterServerStrategy(resolver)
+    strategy = tf.distribute.ParameterServerStrategy(resolver)
+    if config.device == "gpu" and not tf.config.list_logical_devices("GPU"):
+        raise DeviceError(
+            "training.strategy.device: got gpu, and none of the workers has one. Install the "
+            "driver there, or take device: auto."
+        )
+    return strategy

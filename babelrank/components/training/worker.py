@@ -5,7 +5,8 @@
 JOB.json is what `write_job` wrote: the `run_fn` of a task and its arguments. The environment
 variable TF_CONFIG says which worker this is; Kubeflow's training operator sets it. All workers
 need the same files under the same paths. Worker 0 (or the chief) writes checkpoints and the model;
-the others end when it has.
+the others end when it has. With parameter servers, they and the workers serve the chief, which runs
+the job.
 
 Exit codes: 0 done; 143 stopped by SIGTERM, or another worker is lost: start all of them again, and
 they go on from the last checkpoint; 2 wrong configuration; 1 anything else.
@@ -24,7 +25,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from babelrank.components.config import from_dict
 from babelrank.components.errors import RESUME, ConfigError, WorkerLostError
+from babelrank.components.training.config import StrategyConfig
 from babelrank.components.training.supervisor import supervise
 
 _MODULE = "babelrank.components.training.worker"
@@ -43,8 +46,11 @@ def write_job(path: str | os.PathLike[str], run_fn: str, fn_args: Mapping[str, A
     Path(path).write_text(text, encoding="utf-8")
 
 
-def run_job(path: str | os.PathLike[str]) -> None:
-    """Does what `write_job` wrote down.
+def run_job(path: str | os.PathLike[str]) -> int:
+    """Does what `write_job` wrote down, or serves the chief, which does it.
+
+    Returns:
+        The exit code.
 
     Raises:
         ConfigError: The file is missing, or is no job.
@@ -58,8 +64,17 @@ def run_job(path: str | os.PathLike[str]) -> None:
             f"{path}: takes a job that babelrank wrote, JSON with run_fn and fn_args; got "
             f"{type(error).__name__}: {error}"
         ) from error
+    # Also where it only serves: operations of libraries have to be known.
     run_fn: Callable[[Any], None] = getattr(importlib.import_module(module), name)
+    from babelrank.components.training import server  # imports TensorFlow
+
+    training = job["fn_args"].get("custom_config", {}).get("training", {})
+    strategy = from_dict(StrategyConfig, training.get("strategy", {}), "training.strategy")
+    if server.is_server(strategy):
+        return server.serve(strategy)
     run_fn(arguments)
+    server.dismiss()
+    return _DONE
 
 
 def exit_code(error: BaseException) -> int:
@@ -80,11 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.unsupervised:
         return supervise([sys.executable, "-m", _MODULE, "--unsupervised", str(options.job)])
     try:
-        run_job(options.job)
+        return run_job(options.job)
     except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()
         return exit_code(error)
-    return _DONE
 
 
 if __name__ == "__main__":

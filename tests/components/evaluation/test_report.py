@@ -329,7 +329,7 @@ def test_run_json_has_exactly_these_keys(tmp_path: Path, summary: RunSummary) ->
         *("status", "blessed", "pushed_model", "metrics", "baseline", "rows", "seconds", "spans"),
         *("versions", "run_id", "pipeline", "task", "started", "split", "splits", "verdict"),
         *("steps", "optimum", "intervals", "p_values", "signatures", "languages", "vocabulary"),
-        "warm_start",
+        *("warm_start", "privacy", "skipped"),
     }
 
 

@@ -17,7 +17,7 @@ from babelrank.components.ranking.model import (
     example_inputs,
     ranking_task,
 )
-from babelrank.components.training.optimizers import CompositeOptimizer
+from babelrank.components.training.composite import CompositeOptimizer
 
 Theirs = tfrs.experimental.models.Ranking
 USER, ITEM, TAGS = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError
+from babelrank.components.errors import CheckpointError, ConfigError
 from babelrank.components.training import checkpoints
 from babelrank.components.training.checkpoints import Checkpoints, Position
 
@@ -16,9 +16,10 @@ class Training:
         self.optimizer = tf.keras.optimizers.legacy.Adam(0.5)
         self.step = tf.Variable(0, dtype=tf.int64)
         self.metric = tf.keras.metrics.Mean()
-        seed, data = position.pop("seed", 1), {"batch_size": 2, "rows": 3} | position
+        seed, chief = position.pop("seed", 1), position.pop("chief", True)
+        at = Position(seed, {"batch_size": 2, "rows": 3} | position)
         self.checkpoints = Checkpoints(
-            directory, self.model, self.optimizer, self.step, Position(seed, data), [self.metric]
+            directory, self.model, self.optimizer, self.step, at, [self.metric], chief=chief
         )
 
     def train(self):
@@ -61,25 +62,68 @@ def test_the_newest_is_restored_and_old_ones_go(tmp_path):
     for _ in range(4):
         training.train()
         training.checkpoints.save()
-    assert len(list((tmp_path / "checkpoints").glob("*.index"))) == 2
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == [
+        "step-000000003",
+        "step-000000004",
+    ]
     assert Training(tmp_path).checkpoints.restore() == 4
 
 
-def test_an_unfinished_checkpoint_is_not_seen(tmp_path):
+def test_an_unfinished_checkpoint_is_not_seen(tmp_path, monkeypatch):
     training = Training(tmp_path)
     training.train()
     training.checkpoints.save()
-    directory = tmp_path / "checkpoints"
-    state = (directory / "checkpoint").read_text()
     training.train()
-    training.checkpoints.save()
-    (directory / "checkpoint").write_text(state)  # killed before the last write
-    (directory / "ckpt-2.index").write_bytes(b"")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_publish", killed)  # all is written, and has no name yet
+        with pytest.raises(KeyboardInterrupt):
+            training.checkpoints.save()
+    folder = tmp_path / "checkpoints"
+    assert len(list(folder.iterdir())) == 2
     again = Training(tmp_path)
     assert again.checkpoints.restore() == 1
     again.train()
     again.checkpoints.save()
+    assert {path.name for path in folder.iterdir()} == {"step-000000001", "step-000000002"}
     assert Training(tmp_path).checkpoints.restore() == 2
+
+
+def test_a_checkpoint_can_be_written_again(tmp_path):
+    training = Training(tmp_path)
+    training.train()
+    training.checkpoints.save()
+    training.optimizer.apply_gradients([(tf.ones([1, 1]), training.model.trainable_variables[0])])
+    training.checkpoints.save()
+    again = Training(tmp_path)
+    assert again.checkpoints.restore() == 1
+    assert again.weight == training.weight
+
+
+def test_a_disk_that_does_not_take_it(tmp_path, monkeypatch):
+    training = Training(tmp_path)
+    training.train()
+    training.checkpoints.save()
+    training.train()
+
+    def full(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(checkpoints, "_sync", full)
+    with pytest.raises(CheckpointError, match="step-000000002: cannot be written: .*No space left"):
+        training.checkpoints.save()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000001"]
+
+
+def test_of_several_workers_one_keeps_what_it_writes(tmp_path):
+    training = Training(tmp_path, chief=False)
+    training.train()
+    training.checkpoints.save()
+    assert not list(tmp_path.iterdir())
+    assert training.checkpoints.saved_at == 1
 
 
 def test_the_best_model_stays(tmp_path):
@@ -87,9 +131,12 @@ def test_the_best_model_stays(tmp_path):
     training.train()
     best = training.weight
     training.checkpoints.save_best()
+    training.checkpoints.position.best_step = 1
     for _ in range(3):
         training.train()
         training.checkpoints.save()
+    training.train()
+    training.checkpoints.save_best()  # and killed before the position that names it
     other = Training(tmp_path)
     other.checkpoints.restore()
     assert other.weight != best

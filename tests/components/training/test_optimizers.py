@@ -177,14 +177,6 @@ def test_a_step_that_makes_no_variables_is_traced_once(
     assert int(optimizer.iterations) == 2
 
 
-def test_a_composite_optimizer_may_not_know_its_variables_yet() -> None:
-    def unknown() -> list[tf.Variable]:
-        raise AssertionError("asked too early")
-
-    composite = CompositeOptimizer([(legacy.SGD(), unknown)])
-    create_slots(wrap(composite, FLOAT16), [tf.Variable([1.0])])
-
-
 @pytest.mark.parametrize("name", ["adam", "adafactor", "both"])
 @pytest.mark.parametrize("around", ["", "scale", "average", "scale average", "private average"])
 def test_a_checkpoint_restores_the_state_exactly(name: str, around: str, tmp_path: Any) -> None:

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from babelrank.components.errors import ConfigError, InputError
 from babelrank.components.training.config import OptimizerConfig
+from babelrank.components.training.runtime_config import DifferentialPrivacyConfig
 from babelrank.components.translation import subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.task import (
@@ -237,9 +238,12 @@ def test_bad_data_configurations(task: TranslationTask, records: str) -> None:
         task.build_inputs(data(records, is_training=True, src_lang=""))
 
 
-def test_differential_privacy_is_refused(task: TranslationTask) -> None:
-    with pytest.raises(ConfigError, match="does not train with differential privacy"):
-        task.create_optimizer(OptimizerConfig(), dp_config={"clipping_norm": 1.0})
+def test_gradients_of_batches_are_not_private(task: TranslationTask, records: str) -> None:
+    privacy = DifferentialPrivacyConfig(clipping_norm=1.0, noise_multiplier=1.0)
+    optimizer = task.create_optimizer(OptimizerConfig(), dp_config=privacy)
+    batch = next(iter(task.build_inputs(task.task_config.train_data)))
+    with pytest.raises(ConfigError, match="dp_config: these gradients are of whole batches"):
+        task.train_step(batch, task.build_model(), optimizer)
 
 
 def test_loss_scaling(task: TranslationTask, records: str) -> None:
