@@ -37,6 +37,7 @@ from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.model_config import (
     EncDecoder,
     ModelConfig,
+    TranslationOptimizerConfig,
     TranslationTrainingConfig,
 )
 from babelrank.components.translation.records import INPUTS, TARGETS
@@ -51,7 +52,8 @@ _ROWS, _BATCH = 64, 16
 _TOKENS, _LONGEST = 64, 16
 _EXACT, _ROUGH = 1e-5, 1e-2  # processors; others round products to TF32 or bfloat16
 _WORDS = {"red": "rot", "green": "grün", "blue": "blau", "old": "alt", "new": "neu"}
-_SGD = {"name": "sgd", "learning_rate": 0.1}  # Adam makes much of a gradient that is all rounding
+# Adam makes much of a gradient that is nothing but rounding.
+_SGD: dict[str, Any] = {"name": "sgd", "learning_rate": 0.1}
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,7 @@ def examine(config: StrategyConfig) -> tuple[list[str], bool]:
     """
     if server.is_server(config):
         healthy = server.serve(config) == 0
-        return [
-            "served the chief, which says how it went" if healthy else "the chief is gone"
-        ], healthy
+        return ["Served the chief, which says how it went."] if healthy else [], healthy
     placement = strategies.create(config)
     strategy = placement.strategy
     lines = [f"device      {device.name}" for device in tf.config.list_logical_devices()]
@@ -114,7 +114,7 @@ def _losses(trial: _Trial, strategy: tf.distribute.Strategy) -> np.ndarray[Any, 
 def _ranking(folder: Path) -> _Trial:
     drawn = np.random.default_rng(0)
     users = drawn.integers(0, 4, _ROWS)
-    rows = [
+    rows: list[dict[str, list[Any]]] = [
         {"user": [int(user)], DENSE: [float(x), 1.0], LABEL: [float(user > 1)]}
         for user, x in zip(users, drawn.normal(size=_ROWS), strict=True)
     ]
@@ -156,7 +156,9 @@ def _translation(folder: Path) -> _Trial:
         for tokenizer, texts in zip(task.tokenizers, zip(*pairs, strict=True), strict=True)
     ]
     _written(Path(path), [{INPUTS: a, TARGETS: b} for a, b in zip(*sides, strict=True)])
-    config = TranslationTrainingConfig(optimizer=OptimizerConfig(**_SGD), precision="float32")
+    config = TranslationTrainingConfig(
+        optimizer=TranslationOptimizerConfig(**_SGD), precision="float32"
+    )
     return _Trial(task, config, task.batches(data))
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from babelrank.components.config import to_dict
 from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.components.training import strategy
 from babelrank.pipelines import local, run, tuning_report
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.display import Display
@@ -51,8 +52,10 @@ class Tuner:
             ConfigError: The metric is not measured, or the folder holds another search.
             BabelRankError: The examples cannot be made, another process uses the folder, or too
                 many trials came to nothing.
+            DeviceError: The devices that training asks for are not here.
         """
         self._check_metric()
+        strategy.check(self._config.training.strategy)
         with run.alone(self._out):
             examples = self._examples()
             with self._display.waiting("Batches of the examples"):

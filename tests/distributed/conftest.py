@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.distributed import trainings
+
+# isort: split
 import numpy as np
 import pytest
 
@@ -44,6 +47,7 @@ class Jobs:
 
     def settings(self, task: str, **changes: Any) -> tuple[Path, Path]:
         """A file with settings, and where the result will be."""
+        trainings.make(task, self._directory / f"{task}-data")  # once, before several processes
         name = uuid.uuid4().hex[:8]
         result = self._directory / f"{name}-{{task}}.npz"
         values = {

@@ -3,13 +3,14 @@
     python -m tests.distributed.job SETTINGS.json [--supervised]
 
 SETTINGS has `task`, `data` (folder), `work` (folder of the training), `result` (a file), and
-perhaps `strategy`, `changes` (of the configuration) and `dropout`.
+perhaps `strategy`, `changes` (of the configuration), `dropout` and `ruined` (a batch).
 """
 
 from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from tests.distributed import trainings
 
 # isort: split
 import numpy as np
+import tensorflow as tf
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, Interrupted
@@ -62,6 +64,8 @@ def train(settings: dict[str, Any], strategy: Any) -> FitResult:
     made = trainings.make(
         settings["task"], Path(settings["data"]), settings.get("dropout", 0.0), **changes
     )
+    if "ruined" in settings:
+        ruin(made, settings["ruined"])
     return fit(
         made.task,
         made.config,
@@ -71,6 +75,19 @@ def train(settings: dict[str, Any], strategy: Any) -> FitResult:
         strategy,
         Lines(interval=0.0),
     )
+
+
+def ruin(made: trainings.Training, index: int) -> None:
+    """The loss is no number on ranking batches with the first example of a batch of epoch 0."""
+    known = float(made.train.get(0, index)["dense_features"][0, 0])
+    step = made.task.train_step
+
+    def ruined(inputs: Any, *arguments: Any) -> dict[str, Any]:
+        logs = step(inputs, *arguments)
+        bad = tf.reduce_any(inputs[0]["dense_features"][:, 0] == known)
+        return {**logs, "loss": tf.where(bad, math.nan, logs["loss"])}
+
+    made.task.train_step = ruined  # type: ignore[method-assign]
 
 
 def write(result: FitResult, path: Path) -> None:

@@ -26,7 +26,7 @@ LONG = {
     "early_stopping": {"patience": 0},
 }
 ROLES = (("chief", 0), ("worker", 0), ("worker", 1), ("ps", 0))
-PORTS = itertools.count(21000)
+PORTS = itertools.count(22000)
 
 
 def start(jobs: Jobs, network: Network, path: Path) -> dict[tuple[str, int], Process]:
@@ -99,3 +99,13 @@ def test_a_lost_parameter_server_ends_all_and_they_resume(jobs: Jobs, network: N
     found = read(Path(str(result).format(task=0)))
     assert found.report["resumed_from"] >= 20
     assert found.report["steps"] == 200
+
+
+def test_a_signal_to_the_chief_stops_all_of_them(jobs: Jobs, network: Network) -> None:
+    path, _ = jobs.settings("ranking", strategy=ASYNCHRONOUS, changes=LONG)
+    processes = start(jobs, network, path)
+    wait_for_checkpoint(path, 10)
+    processes["chief", 0].send_signal(signal.SIGTERM)
+    texts = finish(list(processes.values()))
+    assert codes(processes) == [RESUME] * 4, tail(texts)
+    assert "training stopped at step" in texts[0]

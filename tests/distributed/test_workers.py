@@ -79,6 +79,17 @@ def test_two_workers_are_as_one(
 
 
 @pytest.mark.slow
+def test_two_workers_leave_the_same_batch_out(jobs: Jobs, network: Network) -> None:
+    changes = {"epochs": 1, "checkpoint_interval": 3, "steps": 10}
+    path, result = jobs.settings("ranking", strategy=SEVERAL, changes=changes, ruined=4)
+    first, second = run(jobs, network, path, result)
+    alone = jobs.run("ranking", changes=changes, ruined=4)
+    assert first.report["skipped"] == second.report["skipped"] == ["epoch 0, batch 4"]
+    assert first.report["steps"] == 10
+    assert_close(first, alone)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_lost_worker_ends_the_others_and_all_go_on(
     task: str, jobs: Jobs, network: Network
@@ -120,7 +131,7 @@ def test_a_worker_that_waits_in_vain_gives_up(index: int, jobs: Jobs, network: N
     """TensorFlow itself would wait for an hour for workers that never come."""
     cluster = {"worker": [f"127.0.0.1:{next(PORTS)}" for _ in range(2)]}
     environment = {
-        "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
+        "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
     }
     path, _ = jobs.settings("ranking", strategy={**SEVERAL, "worker_timeout": 5})
     process = jobs.start(path, network, ["--supervised"], **environment)

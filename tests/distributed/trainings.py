@@ -61,11 +61,6 @@ def make(name: str, directory: Path, dropout: float = 0.0, **changes: Any) -> Tr
     return makers[name](directory, dropout, changes)
 
 
-def write_data(name: str, directory: Path) -> None:
-    """Makes the data once, before several processes read them."""
-    make(name, directory)
-
-
 def _ranking(directory: Path, dropout: float, changes: dict[str, Any]) -> Training:
     features = Features((SparseFeature("user", 6), SparseFeature("tags", 4, True)), 2)
     network = NetworkConfig(preset="tiny", dropout=dropout, embedding_l2=0.001)

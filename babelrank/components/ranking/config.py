@@ -304,6 +304,13 @@ class RankingTrainingConfig(TrainingConfig):
         super().__post_init__()
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"batch_size: got {self.batch_size}; takes 1 or more.")
+        for key in ("optimizer", "embedding_optimizer"):
+            # Private training has one optimizer for all variables.
+            if getattr(self, key).name == "adafactor" and self.privacy is None:
+                raise ConfigError(
+                    f"{key}.name: got adafactor, which cannot be one of two optimizers; takes sgd, "
+                    f"adagrad, adam, adamw or rmsprop."
+                )
 
     def batch_size_for(self, rows: int) -> int:
         """Examples in a batch of a train split of `rows` examples.

@@ -28,6 +28,7 @@ from babelrank.components.training.inputs import (
     ColumnStore,
     Portion,
 )
+from babelrank.components.training.padded import PaddedBatches
 from babelrank.components.training.poisson import PoissonBatches
 from babelrank.components.training.replicas import mean
 from babelrank.components.training.rows import Rows
@@ -73,6 +74,8 @@ class RankingInputConfig:
         is_training: Shuffle and repeat without end; otherwise one pass in the order of the files.
         seed: Seed of the order.
         drop_remainder: Leave out a last, smaller batch.
+        static: All batches have one shape: in training the last, smaller one is left out, otherwise
+            it is filled up with rows whose label is NaN, which do not count.
         poisson: Draw each example by itself, as private training has to; `batch_size` is what
             is expected.
     """
@@ -83,6 +86,7 @@ class RankingInputConfig:
     is_training: bool = True
     seed: int = 42
     drop_remainder: bool = False
+    static: bool = False
     poisson: bool = False
 
 
@@ -208,12 +212,17 @@ class RankingTask(Task):
             store = ColumnStore.build(params.path, self.columns(), Path(params.store))
         if params.poisson:
             return PoissonBatches(store, params.batch_size, params.seed, to_inputs=self._to_inputs)
+        if params.static and not params.is_training:
+            empty = {LABEL: float("nan")}
+            return PaddedBatches(
+                store, params.batch_size, empty, shuffle=False, to_inputs=self._to_inputs
+            )
         return Batches(
             store,
             params.batch_size,
             seed=params.seed,
             shuffle=params.is_training,
-            drop_remainder=params.drop_remainder,
+            drop_remainder=params.drop_remainder or params.static,
             to_inputs=self._to_inputs,
         )
 
@@ -244,6 +253,7 @@ class RankingTask(Task):
         model_outputs: tf.Tensor,
         aux_losses: Sequence[tf.Tensor] | None = None,
         sample_weight: tf.Tensor | None = None,
+        count: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """The mean loss [] of a batch plus `aux_losses`.
 
@@ -252,13 +262,14 @@ class RankingTask(Task):
             model_outputs: Probabilities or ratings [B].
             aux_losses: `model.losses`.
             sample_weight: [B]; the mean is over examples, not over weights.
+            count: Number of examples [], if some rows are none; they need weight 0.
         """
         losses = self._loss(
             tf.reshape(labels, [-1, 1]),
             ranking_model.as_column(model_outputs),
             sample_weight=sample_weight,
         )
-        loss = mean(tf.reduce_sum(losses), tf.size(losses))
+        loss = mean(tf.reduce_sum(losses), tf.size(losses) if count is None else count)
         return loss + super().build_losses(labels, model_outputs, aux_losses)
 
     def build_metrics(self, training: bool = True) -> list[tf.keras.metrics.Metric]:
@@ -303,23 +314,30 @@ class RankingTask(Task):
     def validation_step(
         self, inputs: Any, model: ranking_model.Ranking, metrics: Sequence[Any] | None = None
     ) -> dict[str, Any]:
-        """See `Task`; the logs also have `labels`, `predictions` and `weights`, all [B]."""
+        """See `Task`; the logs also have `labels`, `predictions` and `weights`, all [B].
+
+        Rows whose label is NaN do not count, except in the model's own losses.
+        """
         features, labels, weights = _split(inputs)
         outputs = self.inference_step(features, model)
-        loss = self.build_losses(labels, outputs, model.losses, sample_weight=weights)
-        if metrics:
-            self.process_metrics(metrics, labels, outputs, sample_weight=weights)
         labels = tf.reshape(labels, [-1])
+        real = ~tf.math.is_nan(labels)
         weights = tf.ones_like(labels) if weights is None else tf.reshape(weights, [-1])
+        weights = tf.where(real, weights, 0.0)
+        known, count = tf.where(real, labels, 0.0), tf.math.count_nonzero(real)
+        loss = self.build_losses(known, outputs, model.losses, sample_weight=weights, count=count)
+        if metrics:
+            self.process_metrics(metrics, known, outputs, sample_weight=weights)
         return {self.loss: loss, "labels": labels, "predictions": outputs, "weights": weights}
 
     def aggregate_logs(self, state: Any = None, step_outputs: Any = None) -> Any:
         """Collects labels, predictions and weights of the whole split (12 bytes an example)."""
         state = {"labels": [], "predictions": [], "weights": []} if state is None else state
-        for name, parts in state.items():
-            values = step_outputs[name]
-            replicas = values if isinstance(values, (tuple, list)) else (values,)
-            parts.extend(np.asarray(value) for value in replicas)
+        replicas = [_per_replica(step_outputs[name]) for name in state]
+        for values in zip(*replicas, strict=True):
+            real = ~np.isnan(values[0])
+            for parts, value in zip(state.values(), values, strict=True):
+                parts.append(np.asarray(value)[real])
         return state
 
     def reduce_aggregated_logs(
@@ -342,6 +360,10 @@ def _losses(objective: str) -> Any:
     if objective == "click":
         return tf.keras.losses.BinaryCrossentropy(reduction=none)
     return tf.keras.losses.MeanSquaredError(reduction=none)
+
+
+def _per_replica(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, (tuple, list)) else (values,)
 
 
 def _split(inputs: Any) -> tuple[Any, Any, Any]:

@@ -16,8 +16,8 @@ from babelrank.components.ranking.config import ModelConfig, RankingTrainingConf
 from babelrank.components.ranking.features import Features
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
+from babelrank.components.training import progress, warm_start
 from babelrank.components.training import strategy as strategies
-from babelrank.components.training import warm_start
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.loop import fit
 from babelrank.components.training.store import ColumnStore
@@ -88,15 +88,20 @@ def prepare(
         split: ColumnStore.build(files[split], task.columns(), stores / split)
         for split in (TRAIN, EVAL)
     }
+    on_tpu = training.strategy.name == "tpu"
     size, private = training.batch_size_for(built[TRAIN].rows), training.privacy
     train = RankingInputConfig(
         path=str(stores / TRAIN),
         batch_size=private.batch_size if private else size,
         seed=training.seed,
+        static=training.xla or on_tpu,
         poisson=private is not None,
     )
     evaluation = RankingInputConfig(
-        path=str(stores / EVAL), batch_size=max(size, _EVAL_BATCH), is_training=False
+        path=str(stores / EVAL),
+        batch_size=max(size, _EVAL_BATCH),
+        is_training=False,
+        static=on_tpu,
     )
     return Prepared(
         task, task.batches(train), task.batches(evaluation), columns, features, transform
@@ -114,6 +119,8 @@ def run_fn(fn_args: Any) -> None:
     custom = fn_args.custom_config
     training = from_dict(RankingTrainingConfig, custom["training"], "training")
     placement = strategies.create(training.strategy)
+    display = progress.default()
+    display.note(f"training: {placement.why}")
     work = Work(fn_args)
     remarks = meanings.remarks(Columns.from_custom_config(custom))
     made = prepare(
@@ -124,7 +131,9 @@ def run_fn(fn_args: Any) -> None:
         warm_start.requested(fn_args, training.warm_start, work.path, remarks=remarks),
         fn_args.model_run_dir,
     )
-    result = fit(made.task, training, made.train, made.evaluation, work.path, placement.strategy)
+    result = fit(
+        made.task, training, made.train, made.evaluation, work.path, placement.strategy, display
+    )
     if placement.chief:
         model = made.task.build_model()  # in float32 and on one device, however it was trained
         model.set_weights(result.model.get_weights())

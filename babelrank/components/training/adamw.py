@@ -1,6 +1,6 @@
 """Adam with decoupled weight decay, as an optimizer of `tf.keras.optimizers.legacy`.
 
-Keras has it only among its newer optimizers, which rewrite whole embedding tables.
+Keras has it only among its newer optimizers, which TFRS's CompositeOptimizer does not take.
 """
 
 from __future__ import annotations

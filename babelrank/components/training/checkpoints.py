@@ -123,22 +123,28 @@ class CheckpointFolder:
         Raises:
             CheckpointError: It could not be written; the ones before are as they were.
         """
-        if not self._chief:
-            with tempfile.TemporaryDirectory() as elsewhere:
-                self._saved.write(os.path.join(elsewhere, _PREFIX))
-            return
-        scratch = self.directory / f"{_UNFINISHED}{os.getpid()}"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._tidy()
-            self._saved.write(str(scratch / _PREFIX))
-            _publish(scratch, self._folder(step))
+            if self._chief:
+                self._write(step)
+            else:
+                with tempfile.TemporaryDirectory() as elsewhere:
+                    self._saved.write(os.path.join(elsewhere, _PREFIX))
         except (OSError, tf.errors.OpError) as error:
-            shutil.rmtree(scratch, ignore_errors=True)
             raise CheckpointError(
                 f"{self._folder(step)}: cannot be written: {_first_line(error)} The checkpoint "
                 f"before is whole. Make room, or take another folder; the same call goes on."
             ) from error
+
+    def _write(self, step: int) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._tidy()
+        scratch = self.directory / f"{_UNFINISHED}{os.getpid()}"
+        try:
+            self._saved.write(str(scratch / _PREFIX))
+            _publish(scratch, self._folder(step))
+        except (OSError, tf.errors.OpError):
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         for old in self.steps()[: -self._keep]:
             shutil.rmtree(self._folder(old))
 
@@ -155,10 +161,15 @@ def _publish(scratch: Path, folder: Path) -> None:
     """Gives a written folder its name, when all of it is on the disk."""
     for path in (*scratch.iterdir(), scratch):
         _sync(path)
-    if folder.exists():  # of an attempt that this one repeats
-        os.rename(folder, scratch.with_name(f"{scratch.name}-replaced"))
-        os.rename(scratch, folder)
-        shutil.rmtree(scratch.with_name(f"{scratch.name}-replaced"))
+    if folder.exists():  # the same step, of an attempt that this one repeats
+        aside = scratch.with_name(f"{scratch.name}-replaced")
+        os.rename(folder, aside)
+        try:
+            os.rename(scratch, folder)
+        except OSError:
+            os.rename(aside, folder)
+            raise
+        shutil.rmtree(aside)
     else:
         os.rename(scratch, folder)
     _sync(folder.parent)

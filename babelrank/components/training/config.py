@@ -84,8 +84,10 @@ class StrategyConfig:
     def __post_init__(self) -> None:
         if self.devices is not None and self.devices < 1:
             raise ConfigError(f"devices: got {self.devices}; takes 1 or more, or null.")
-        if self.worker_timeout < 1:
-            raise ConfigError(f"worker_timeout: got {self.worker_timeout}; takes 1 or more.")
+        if self.devices is not None and self.name not in ("auto", "mirrored"):
+            raise ConfigError(f"devices: got {self.devices}; {self.name} takes null.")
+        if self.worker_timeout < 5:
+            raise ConfigError(f"worker_timeout: got {self.worker_timeout}; takes 5 or more.")
 
     @classmethod
     def from_shorthand(cls, value: Any, key: str) -> dict[str, Any]:

@@ -16,12 +16,12 @@ class Diverged(Exception):
 
     Attributes:
         step: Number of the step, from 1.
-        reason: What is wrong, such as "the loss is nan".
+        by_loss: Whether the loss of that step told, and not the weights some steps later.
     """
 
-    def __init__(self, step: int, reason: str) -> None:
+    def __init__(self, step: int, reason: str, by_loss: bool = True) -> None:
         super().__init__(f"step {step}: {reason}")
-        self.step, self.reason = step, reason
+        self.step, self.by_loss = step, by_loss
 
 
 def watch(position: Position, step: int, loss: float, config: RecoveryConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from babelrank.components.errors import CheckpointError
 from babelrank.components.training.checkpoints import Position
 
 
@@ -58,12 +59,23 @@ class History:
         self._summarize("eval", position.step, {**metrics, **spent})
 
     def write(self, position: Position) -> None:
-        """Replaces `history.json`."""
+        """Replaces `history.json`.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
         if not self._writes:
             return
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(position.history, indent=1), encoding="utf-8")
-        os.replace(scratch, self._path)
+        try:
+            scratch.write_text(json.dumps(position.history, indent=1), encoding="utf-8")
+            os.replace(scratch, self._path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{self._path}: cannot be written: {error}. The checkpoints are whole. Make room, "
+                f"or take another folder; the same call goes on."
+            ) from error
 
     def close(self) -> None:
         """Closes the summaries."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError, DivergedError, Interrupted
+from babelrank.components.errors import ConfigError, Interrupted
 from babelrank.components.training import privacy
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
@@ -33,6 +33,7 @@ from babelrank.components.training.interruption import StopRequest
 from babelrank.components.training.judging import judge
 from babelrank.components.training.private_training import PrivateTraining
 from babelrank.components.training.progress import Progress
+from babelrank.components.training.recovery import Recovery
 from babelrank.components.training.speed import Speed
 from babelrank.components.training.task import Task
 from babelrank.components.training.workers import Workers
@@ -157,7 +158,7 @@ class _Loop:
             "record": max(self.at_once, self.total // _RECORDS),
             "evaluate": config.evaluate_every or len(train),
             "save": config.checkpoint_interval,
-            "ask": _CONSENT_STEPS if self.workers else 1,
+            "ask": max(self.at_once, _CONSENT_STEPS) if self.workers else 1,
         }
         plan = self.private.plan() if self.private else None
         self.steps = steps_of(strategy)(task, config, strategy, self.total, train.varied, plan)
@@ -172,7 +173,7 @@ class _Loop:
             {"secrets": self.private.secrets} if self.private else {},
             chief=chief,
         )
-        self.course = Course(self.checkpoints, train)
+        self._set_course(train)
         self.history = History(directory, config.tensorboard, chief)
         self.pending: list[tf.Tensor] = []  # losses that are still on the device
         self.fetched, self.recent = time.monotonic(), math.nan
@@ -187,6 +188,9 @@ class _Loop:
         if resumed_from is None:
             self.task.initialize(self.steps.model)
             self.steps.start_average()
+        if self.workers:
+            source = self.task.started.source if self.task.started else None
+            self.workers.check_equal("the training begins", [resumed_from, source])
         if self.private:
             self._begin_in_private(self.private)
         with contextlib.ExitStack() as stack:
@@ -199,9 +203,12 @@ class _Loop:
                 self.progress.note(f"training: resumed at step {resumed_from}")
             try:
                 self._run()
-            except KeyboardInterrupt:
+            except Interrupted:
+                raise
+            except KeyboardInterrupt:  # from whoever is told of the progress
                 if not self.stop.urgent:
-                    self._save()
+                    with contextlib.suppress(Diverged):
+                        self._save()
                 raise
         if not self.checkpoints.restore_best():
             self.steps.keep_average()
@@ -209,10 +216,14 @@ class _Loop:
             self.workers.any(False)
         return self._result(resumed_from)
 
+    def _set_course(self, train: BatchSource) -> None:
+        self.train, self.course = train, Course(self.checkpoints, train)
+        most, directory = privacy.max_rollbacks(self.config), self.checkpoints.directory
+        self.recovery = Recovery(self.course, most, directory, rows_shown=self.private is None)
+
     def _begin_in_private(self, private: PrivateTraining) -> None:
         privacy.check_model(self.steps.model)
-        self.train = private.samples()
-        self.course = Course(self.checkpoints, self.train)
+        self._set_course(private.samples())
         if private.warning:
             self.progress.note(f"training: {private.warning}")
 
@@ -246,14 +257,22 @@ class _Loop:
         elif self._due("save", step) and self.checkpoints.saved_at != step:
             self._save()
         if self._due("ask", step) and self._asked_to_stop():
-            raise Interrupted(f"training stopped at step {step} of {self.total}, as asked")
+            if self.checkpoints.saved_at != step:
+                self._save()
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            f"training stopped at step {self.position.step} of {self.total}, as asked"
+        )
 
     def _due(self, event: str, step: int) -> bool:
         return step >= self.total or step % self.every[event] == 0
 
     def _until_due(self, step: int) -> int:
         """Steps to take before something has to be done; 1 or more."""
-        waits = (every - step % every for event, every in self.every.items() if every > 1)
+        events = [event for event in self.every if event != "ask" or self.workers]
+        waits = (self.every[event] - step % self.every[event] for event in events)
         return min(self.at_once, self.total - step, *waits)
 
     def _asked_to_stop(self) -> bool:
@@ -271,28 +290,23 @@ class _Loop:
     def _take_steps(self, batches: Iterator[Any], count: int) -> None:
         with self.speed.measured():
             self.pending.append(self.steps.train(batches, count))
-        self._advance(count)
-
-    def _advance(self, count: int) -> None:
         self.speed.add(self.course.advance(count))
+        if self.workers:
+            self.workers.alive()
 
     def _recorded(self) -> int | None:
         """Step of the last record."""
         return self.position.history[-1]["step"] if self.position.history else None
 
     def _save(self) -> None:
-        # The variable and not the Python count tells the truth after an interrupt in a step.
-        self._advance(int(self.steps.step.numpy()) - self.position.step)
         self._fetch()
         if not self.steps.finite():
-            raise Diverged(self.position.step, "weights are no finite numbers")
+            raise Diverged(self.position.step, "weights are no finite numbers", by_loss=False)
         self.checkpoints.save()
         self.history.write(self.position)
         self.fetched = time.monotonic()
 
     def _look_at_losses(self) -> None:
-        if self.workers:
-            self.workers.alive()
         # Several workers have to do it at the same step, whatever their clocks say.
         waited = not self.workers and time.monotonic() - self.fetched >= _FETCH_SECONDS
         if waited or len(self.pending) >= _FETCH_STEPS or self.position.step == self.total:
@@ -302,7 +316,8 @@ class _Loop:
     def _fetch(self) -> None:
         """Takes the losses of the last steps from the device."""
         self.fetched = time.monotonic()
-        losses = [float(loss) for tensor in self.pending for loss in tensor.numpy()]
+        with self.speed.measured():  # a GPU may have taken the steps on paper only
+            losses = [float(loss) for tensor in self.pending for loss in tensor.numpy()]
         self.pending.clear()
         for i, loss in enumerate(losses):
             step = self.position.step - len(losses) + i + 1
@@ -313,34 +328,17 @@ class _Loop:
             self.recent = math.fsum(losses) / len(losses)
 
     def _go_back(self, lost: Diverged) -> None:
-        """Restores the last checkpoint, and finds the batch that has to be left out."""
-        most, cursor = privacy.max_rollbacks(self.config), None
-        if most:
-            self._restore()
-            cursor = self._culprit(lost)
-        else:
-            cursor = self.course.before(lost.step)
-        if self.position.rollbacks >= most:
-            raise self._failure(lost, cursor) from None
-        self._restore()
-        self.position.rollbacks += 1
-        left_out = ""
-        if cursor is not None:
-            self.course.skip(cursor)
-            left_out = f" without {self.course.name(cursor)}"
-        self.progress.note(
-            f"training: {lost}; going on from step {self.position.step}{left_out} "
-            f"(recovery {self.position.rollbacks} of {most})"
-        )
-
-    def _restore(self) -> None:
         self.pending.clear()
-        self.course.restore()
+        note = self.recovery.go_back(lost, lambda: self._culprit(lost.step))
+        self.pending.clear()
+        self.progress.note(f"training: {note}")
 
-    def _culprit(self, lost: Diverged) -> int | None:
-        """The first batch after the last checkpoint that does it; None if none does it again."""
+    def _culprit(self, step: int) -> int | None:
+        """Cursor of the first batch up to a step that loses the loss; None if none does again."""
         batches = self._batches()
-        while self.position.step < lost.step:
+        while self.position.step < step:
+            if self._due("ask", self.position.step) and self._asked_to_stop():
+                raise self._interrupted()  # without a checkpoint: the one before it is the good one
             cursor = self.course.cursor
             try:
                 self._take_steps(batches, 1)
@@ -351,17 +349,6 @@ class _Loop:
                 return cursor
         return None
 
-    def _failure(self, lost: Diverged, cursor: int | None) -> DivergedError:
-        where = ""
-        if cursor is not None:
-            where = f", in {self.course.name(cursor)} ({self.course.rows(cursor)})"
-        times = self.position.rollbacks
-        return DivergedError(
-            f"{lost}{where}, after {times} {'recovery' if times == 1 else 'recoveries'}. Lower the "
-            f"learning rate, set clip_norm, or look for extreme values in the data; the last good "
-            f"checkpoint is in {self.checkpoints.directory}."
-        )
-
     def _record(self) -> None:
         self._fetch()
         speed = {f"{self.train.unit}_per_second": self.speed.value}
@@ -370,6 +357,8 @@ class _Loop:
     def _evaluate(self, evaluation: BatchSource) -> None:
         with self.steps.averaged():
             metrics = judge(self.task, self.steps, evaluation, self.workers)
+            if self.workers:  # what follows from them has to be the same on all
+                metrics = self.workers.of_first(metrics)
             position = self.position
             position.evaluated = position.step
             if self._recorded() != position.step:

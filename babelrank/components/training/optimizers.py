@@ -1,8 +1,8 @@
 """Optimizers: from our configuration to Keras, and what is wrapped around them.
 
 The optimizers are those of `tf.keras.optimizers.legacy`: TFRS's `CompositeOptimizer` takes no
-others, and they update only the rows of an embedding table that a batch used. Adafactor is there
-among the newer optimizers only.
+others, and of them SGD, Adagrad and RMSprop update only the rows of an embedding table that a batch
+used. Adafactor is there among the newer optimizers only.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def create_part(config: OptimizerConfig, total_steps: int | None = None, key: st
     if config.name in _CLASSES and config.name not in _LEGACY:
         raise ConfigError(
             f"{key or 'optimizer'}.name: got {config.name!r}, which Keras has only as an optimizer "
-            f"of its newer kind: TFRS's CompositeOptimizer takes the legacy kind, and the newer "
-            f"one rewrites whole embedding tables at each step. Takes one of {', '.join(_LEGACY)}."
+            f"of its newer kind: TFRS's CompositeOptimizer takes the legacy kind. Takes one "
+            f"of {', '.join(_LEGACY)}."
         )
     return create(config, total_steps)
 

@@ -82,6 +82,10 @@ class Plan(abc.ABC):
 class Parts(Plan):
     """Equal parts; the step is the same as on the whole batch, but for rounding.
 
+    Sums of several parts are dense: an optimizer that treats the rows of a table that a batch does
+    not use as absent (weight decay of AdamW; RMSprop), or clips by a norm in which a row that is
+    used twice counts twice, takes a slightly other step.
+
     Args:
         count: Number of parts.
     """

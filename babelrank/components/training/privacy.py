@@ -33,8 +33,8 @@ WHAT_IT_COVERS = (
     "several trainings. A person with many examples is protected less than one with a single one."
 )
 _AFTER_WARM_START = (
-    "Training began with the weights of another model: epsilon covers this training only, and what "
-    "that model had learned from the same examples comes on top."
+    "Where training began with the weights of another model, epsilon covers this training only; "
+    "what that model had learned from the same examples comes on top."
 )
 _STRATEGIES = {
     "parameter_server": "its workers update one by one, so no sum over a step gets the noise",

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from babelrank.components.errors import ConfigError
 from babelrank.components.training import dropout, optimizers, parts, precision
+from babelrank.components.training import strategy as strategies
 from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.inputs import BatchSource, Portion
 from babelrank.components.training.runtime_config import RuntimeConfig
@@ -119,12 +120,17 @@ class Steps:
             start: First batch in that epoch.
             epochs: Number of epochs; None: without end.
             without: Batches to leave out.
+
+        Raises:
+            ConfigError: The devices need batches of one shape, and these are not.
         """
 
         def part(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
             return source.dataset(epoch, start, epochs, Portion.of(context), without)
 
         distributed = self._distributed(part)
+        if strategies.needs_static_shapes(self._strategy):
+            check_shapes(distributed.element_spec, self._strategy.num_replicas_in_sync)
         # A trace for each shape is faster than one for all, unless there are many.
         if source.varied:
             self._compiled.setdefault(f"{name} signature", [distributed.element_spec])
@@ -155,7 +161,8 @@ class Steps:
         if not self.metrics:
             return {}
         # Compiled: the workers of a training exchange each variable by itself otherwise.
-        results = self._compiled.setdefault("streaming", tf.function(self._results))()
+        look = tf.function(self._results, autograph=False)
+        results = self._compiled.setdefault("streaming", look)()
         for metric in self.metrics:
             metric.reset_state()
         return {
@@ -167,7 +174,9 @@ class Steps:
 
     def finite(self) -> bool:
         """Whether all trained weights are finite numbers."""
-        return bool(self._compiled.setdefault("finite", tf.function(self._finite))())
+        return bool(
+            self._compiled.setdefault("finite", tf.function(self._finite, autograph=False))()
+        )
 
     def _finite(self) -> tf.Tensor:
         # A sum is infinite or no number if one of its terms is.
@@ -220,3 +229,22 @@ class Steps:
         logs = self._strategy.run(replica_step, args=(batch,))
         losses = logs[self._task.loss]
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None), logs
+
+
+def check_shapes(spec: Any, replicas: int) -> None:
+    """Sees that the tensors of a replica's batches all have static shapes.
+
+    Args:
+        spec: `element_spec` of the batches.
+        replicas: Number of replicas.
+
+    Raises:
+        ConfigError: One has not.
+    """
+    for tensor in tf.nest.flatten(spec, expand_composites=True):
+        if not tensor.shape.is_fully_defined():
+            raise ConfigError(
+                f"strategy: tpu needs batches of one shape that its {replicas} replicas divide "
+                f"evenly; got {tensor.shape} for each. Make training.batch_size (ranking) or "
+                f"tokens_per_batch // max_length (translation) a multiple of {replicas}."
+            )

@@ -138,7 +138,7 @@ class ColumnStore:
                 if not writer.rows:
                     raise InputError(f"{', '.join(paths)}: no examples.")
                 writer.finish(fingerprint)
-            _replace(scratch, target)
+            _replace(scratch, target, fingerprint)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return cls(target)
@@ -335,10 +335,23 @@ def _read_index(directory: Path) -> dict[str, Any] | None:
     return index if index.get("format") == _FORMAT else None
 
 
-def _replace(scratch: Path, target: Path) -> None:
-    """Renames `scratch` to `target`, whose old content goes."""
+def _replace(scratch: Path, target: Path, fingerprint: str) -> None:
+    """Renames `scratch` to `target`, whose old content goes.
+
+    Several workers may build the same store at once: whoever is second takes the first one's.
+    """
+    index = _read_index(target)
+    if index is not None and index["fingerprint"] == fingerprint:
+        shutil.rmtree(scratch)
+        return
     if target.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         os.replace(target, old)
         shutil.rmtree(old, ignore_errors=True)
-    os.replace(scratch, target)
+    try:
+        os.replace(scratch, target)
+    except OSError:
+        index = _read_index(target)
+        if index is None or index["fingerprint"] != fingerprint:
+            raise
+        shutil.rmtree(scratch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from babelrank.components.training.supervisor import Watched
 
 _CLUSTER = "TF_CONFIG"
 _NEEDED = {"multi_worker_mirrored": ("worker",)}
+_TPU_SECONDS = 10.0
 _STEPS_OF_A_WORKER = 2  # one to take, and one to send meanwhile
 
 
@@ -42,6 +44,11 @@ class Placement:
 def is_asynchronous(strategy: tf.distribute.Strategy) -> bool:
     """Whether workers take steps side by side, as one process, this one, tells them."""
     return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
+def needs_static_shapes(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the devices of a strategy take batches of one shape only."""
+    return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def steps_at_once(strategy: tf.distribute.Strategy, least: int) -> int:
@@ -204,16 +211,34 @@ def _divide_processor(count: int) -> None:
 
 def _tpu(address: str) -> tf.distribute.Strategy:
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        resolver = _tpu_resolver(address)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise DeviceError(
             f"training.strategy: no TPU answers at {address or 'the address of the environment'}: "
             f"{str(error)[:300]} Set strategy.tpu to a name or a grpc:// address, and run where "
             f"the TPU can be reached."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _tpu_resolver(address: str) -> Any:
+    """Finds a TPU and sees whether its port is open; TensorFlow would wait for minutes.
+
+    Raises:
+        OSError: It is not.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TPU_SECONDS)  # the look-up of a name has none of its own
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        host, _, port = resolver.master().removeprefix("grpc://").rpartition(":")
+        if port.isdigit():  # "local" and "" are this machine
+            socket.create_connection((host.strip("[]"), int(port))).close()
+    finally:
+        socket.setdefaulttimeout(before)
+    return resolver
 
 
 def _parameter_server(config: StrategyConfig) -> tf.distribute.Strategy:

@@ -76,7 +76,8 @@ def supervise(command: Sequence[str]) -> int:
     """
     reading, writing = os.pipe()
     environment = {**os.environ, _PIPE: str(writing)}
-    child = subprocess.Popen(command, env=environment, pass_fds=[writing])
+    # In a session of its own: a Ctrl-C of the terminal would reach it twice.
+    child = subprocess.Popen(command, env=environment, pass_fds=[writing], start_new_session=True)
     os.close(writing)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: child.send_signal(received))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from babelrank.components.errors import WorkerLostError
+from babelrank.components.errors import BabelRankError, WorkerLostError
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.supervisor import Watched
 
@@ -20,7 +21,6 @@ _LOST = (
     tf.errors.AbortedError,
     tf.errors.DeadlineExceededError,
     tf.errors.CancelledError,
-    tf.errors.InternalError,
 )
 """What operations that several workers do together raise when one of them is gone."""
 
@@ -49,6 +49,23 @@ class Workers:
         everything = self._gathered(words)
         parts = np.split(everything, np.cumsum(lengths[:, 1])[:-1])
         return [part.tobytes()[:n] for part, n in zip(parts, lengths[:, 0], strict=True)]
+
+    def of_first(self, value: Any) -> Any:
+        """What the first worker has; plain data."""
+        return json.loads(self.gather(json.dumps(value).encode())[0])
+
+    def check_equal(self, what: str, value: Any) -> None:
+        """Looks whether all workers have the same.
+
+        Raises:
+            BabelRankError: They do not.
+        """
+        values = [json.loads(found) for found in self.gather(json.dumps(value).encode())]
+        if any(found != values[0] for found in values):
+            raise BabelRankError(
+                f"{what} differently on the workers, by their order {values}: do they see the same "
+                f"files? Start all of them again."
+            )
 
     def _sum(self, values: Any) -> tf.Tensor:
         if self._compiled is None:

@@ -151,13 +151,26 @@ class TranslationTask(Task):
                 params.max_length,
                 pad=PAD_ID,
             )
+        tokens, longest = params.tokens_per_batch, params.max_length
+        if params.static and longest is None:
+            raise ConfigError(
+                "max_length: got null; takes a number with xla or on a TPU, where all batches have "
+                "one shape."
+            )
+        if not params.is_training:
+            longest = None  # nothing is left out
+        if params.static and params.max_length and not params.is_training:
+            longest = max(store.longest.values())
+            # As many sentences as in training, which the replicas divide.
+            tokens = tokens // params.max_length * longest
         return TokenBatches(
             store,
             (INPUTS, TARGETS),
-            params.tokens_per_batch,
-            max_length=params.max_length if params.is_training else None,
+            tokens,
+            max_length=longest,
             seed=params.seed,
             shuffle=params.is_training,
+            static=params.static,
             row_ids=None if params.is_training else UNIQUE_ID,
         )
 
@@ -296,7 +309,7 @@ class TranslationTask(Task):
             `bleu`, `chrf` and `bleu_lower`, and what the Model Garden calls `sacrebleu_score` and
             `bleu_score` (lower-cased).
         """
-        ids = sorted(i for i in aggregated_logs if i < len(self._references))
+        ids = sorted(i for i in aggregated_logs if 0 <= i < len(self._references))
         if not ids:
             return {}
         source, target = self._tokenizers

@@ -77,6 +77,8 @@ class SubwordDataConfig:
         is_training: Shuffle and repeat without end; otherwise one pass.
         seed: Seed of the order.
         tgt_lang: Language that BLEU is for.
+        static: All batches have one shape, of `tokens_per_batch // max_length` sentences, for
+            devices that compile each shape; where sentences are missing, their id is -1.
         poisson_batch_size: Expected sentences of a batch in which each is drawn by itself, as
             private training has to; None: batches of about equally many subwords.
     """
@@ -88,6 +90,7 @@ class SubwordDataConfig:
     is_training: bool = True
     seed: int = 42
     tgt_lang: str = ""
+    static: bool = False
     poisson_batch_size: int | None = None
 
 

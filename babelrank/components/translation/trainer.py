@@ -10,7 +10,7 @@ from typing import Any
 
 from babelrank.components.config import from_dict
 from babelrank.components.ingest.config import EVAL, TRAIN
-from babelrank.components.training import precision, warm_start
+from babelrank.components.training import precision, progress, warm_start
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.loop import fit
@@ -76,12 +76,14 @@ def prepare(
     training = from_dict(TranslationTrainingConfig, settings["training"], "training")
     decoding = from_dict(DecodingConfig, settings["decoding"], "decoding")
     source, target = subwords.model_paths(transform_output)
+    on_tpu = training.strategy.name == "tpu"
     train = SubwordDataConfig(
         path=files[TRAIN],
         store=str(stores / TRAIN),
         tokens_per_batch=training.tokens_per_batch,
         max_length=training.max_length,
         seed=training.seed,
+        static=training.xla or on_tpu,
         poisson_batch_size=training.privacy.batch_size if training.privacy else None,
     )
     evaluation = dataclasses.replace(
@@ -89,6 +91,7 @@ def prepare(
         path=files[EVAL],
         store=str(stores / EVAL),
         is_training=False,
+        static=on_tpu,
         tgt_lang=data.target.language,
     )
     config = TranslationConfig(
@@ -117,6 +120,8 @@ def run_fn(fn_args: Any) -> None:
     custom = fn_args.custom_config
     training = from_dict(TranslationTrainingConfig, custom["training"], "training")
     placement = strategies.create(training.strategy)
+    display = progress.default()
+    display.note(f"training: {placement.why}")
     work = Work(fn_args)
     made = prepare(
         custom,
@@ -126,7 +131,9 @@ def run_fn(fn_args: Any) -> None:
         warm_start.requested(fn_args, training.warm_start, work.path, model_garden.adapted),
         fn_args.model_run_dir,
     )
-    result = fit(made.task, training, made.train, made.evaluation, work.path, placement.strategy)
+    result = fit(
+        made.task, training, made.train, made.evaluation, work.path, placement.strategy, display
+    )
     if placement.chief:
         served = _serving(made.task.task_config, result.model)
         data = from_dict(DataConfig, custom["data"], "data")

@@ -1,6 +1,5 @@
 """Checkpoints: complete or absent, the newest, the best, of the same training."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -168,8 +167,3 @@ def test_a_checkpoint_of_another_version(tmp_path, monkeypatch):
     training.checkpoints.save()
     with pytest.raises(ConfigError, match="it is of another version of BabelRank .*'data'"):
         Training(tmp_path).checkpoints.restore()
-
-
-def test_json_has_no_nan(tmp_path):
-    position = Position(seed=1, data={"batch_size": 2}, best=None)
-    assert np.isfinite(position.loss_sum)

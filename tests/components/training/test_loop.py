@@ -2,13 +2,15 @@
 
 import json
 import math
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError
+from babelrank.components.errors import ConfigError, DivergedError, Interrupted
 from babelrank.components.training.checkpoints import Position
 from babelrank.components.training.config import (
     EarlyStoppingConfig,
@@ -19,7 +21,7 @@ from babelrank.components.training.config import TrainingConfig as Config
 from babelrank.components.training.divergence import Diverged, watch
 from babelrank.components.training.dropout import Dropout
 from babelrank.components.training.inputs import Batches, Column, ColumnStore
-from babelrank.components.training.loop import DivergedError, fit
+from babelrank.components.training.loop import fit
 from babelrank.components.training.task import Task
 
 ROWS, BATCH = 22, 4  # 6 batches an epoch
@@ -345,6 +347,47 @@ def test_what_was_left_out_is_remembered(data, tmp_path, each_step):
     resumed = fit(task(), config(epochs=1), data(), None, tmp_path / "b", progress=Silent())
     assert (resumed.resumed_from, resumed.skipped) == (3, straight.skipped)
     assert_equal(resumed.model, straight.model)
+
+
+def test_a_signal_while_the_loss_is_lost_still_says_resume_me(data, tmp_path):
+    batches = data()
+
+    class Signalling(Silent):
+        def update(self, step, total, loss, speed):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def note(self, text):
+            if "recovery" in text:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    task = Poisoned(label_of(batches, 0, 3))
+    with pytest.raises(Interrupted, match="training stopped at step 0 of 24, as asked"):
+        fit(task, config(), batches, None, tmp_path / "a", progress=Signalling())
+    result = fit(task, config(epochs=1), batches, None, tmp_path / "a", progress=Silent())
+    assert (result.resumed_from, result.skipped) == (0, ["epoch 0, batch 3"])
+
+
+def test_weights_that_are_no_numbers_at_the_start(data, tmp_path):
+    class Damaged(Regression):
+        def initialize(self, model):
+            model.set_weights([np.full_like(w, math.nan) for w in model.get_weights()])
+
+    for most in (0, 3):
+        recovery = RecoveryConfig(max_rollbacks=most)
+        with pytest.raises(DivergedError, match="step 0: weights are no finite numbers, after 0"):
+            fit(Damaged(), config(recovery=recovery), data(), None, tmp_path, progress=Silent())
+
+
+def test_what_is_due_at_each_step_is_done_at_each_step(data, tmp_path):
+    saved = []
+
+    class Watching(Silent):
+        def note(self, text):
+            saved.append(text)
+
+    settings = config(epochs=1, checkpoint_interval=1, evaluate_every=1, steps_per_execution=4)
+    fit(Regression(), settings, data(), data(False), tmp_path / "a", progress=Watching())
+    assert [text.split(":")[0] for text in saved] == [f"eval at step {n}" for n in range(1, 7)]
 
 
 def test_a_loss_explodes_against_the_first_and_the_recent_ones():

@@ -27,12 +27,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(data: Path, tmp_path: Path) -> Any:
     count = 0
 
-    def run(task: str, evaluate: bool = True, **changes: Any) -> FitResult:
+    def run(
+        task: str, evaluate: bool = True, work: Path | None = None, **changes: Any
+    ) -> FitResult:
         nonlocal count
         count += 1
         made = trainings.make(task, data / task, **{"steps": 12, "evaluate_every": 6, **changes})
         evaluation = made.evaluation if evaluate else None
-        work = tmp_path / str(count)
+        work = work or tmp_path / str(count)
         return fit(made.task, made.config, made.train, evaluation, work, progress=Lines())
 
     return run
@@ -96,6 +98,22 @@ def test_the_average_of_the_weights_is_judged_and_kept(task: str, train: Any) ->
     kept = weights(at(2, ema_decay=0.15, evaluate=False))
     for x, y in zip(weights(averaged), kept, strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def test_a_resumed_training_goes_on_with_its_averages(train: Any, tmp_path: Path) -> None:
+    settings = {"ema_decay": 0.9, "evaluate": False, "checkpoint_interval": 4}
+    straight = train("ranking", steps=8, **settings)
+    train("ranking", steps=4, work=tmp_path / "w", **settings)
+    resumed = train("ranking", steps=8, work=tmp_path / "w", **settings)
+    assert resumed.resumed_from == 4
+    for x, y in zip(weights(resumed), weights(straight), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_parts_in_float16(task: str, train: Any) -> None:
+    whole, parts = (train(task, precision="float16", accumulation=n) for n in (1, 2))
+    np.testing.assert_allclose(losses(parts)[:4], losses(whole)[:4], rtol=0.02)
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])

@@ -41,3 +41,15 @@ def test_finish_keeps_the_history_and_removes_the_rest(tmp_path: Path) -> None:
     ]
     assert json.loads((run / "training.json").read_text()) == {"padding_fraction": 0.1}
     assert not work.path.exists()
+
+
+def test_where_and_how_often_may_change(tmp_path: Path) -> None:
+    """Devices and checkpoints may be others after an interruption; what is trained may not."""
+
+    def path(**training: Any) -> Path:
+        custom = {"work_directory": str(tmp_path), "training": {"seed": 1, **training}}
+        return Work(arguments(tmp_path, custom_config=custom)).path
+
+    same = path(strategy={"name": "one_device"}, checkpoint_interval=10)
+    assert path(strategy={"name": "mirrored"}, checkpoint_interval=99) == same
+    assert path(seed=2) != same
