@@ -16,7 +16,7 @@ from babelrank.components.ranking.config import ModelConfig, RankingTrainingConf
 from babelrank.components.ranking.features import Features
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
-from babelrank.components.training import progress, warm_start
+from babelrank.components.training import precision, progress, warm_start
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.loop import fit
@@ -140,6 +140,12 @@ def run_fn(fn_args: Any) -> None:
         serving = signatures.ServingModel(model, made.transform, made.columns, made.features)
         signatures.save(serving, fn_args.serving_model_dir)
         warm_start.describe(made.task.rows(model), fn_args.serving_model_dir)
-        recorded = {"warm_start": warm_start.recorded(work.path), "strategy": placement.why}
-        work.finish({**recorded, **result.figures()})
+        work.finish(
+            {
+                "warm_start": warm_start.recorded(work.path),
+                "strategy": placement.why,
+                "precision": precision.resolve(training.precision),
+                **result.figures(),
+            }
+        )
     wait_for_all(placement.strategy)

@@ -11,13 +11,12 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError, Interrupted
+from babelrank.components.errors import Interrupted
 from babelrank.components.training import privacy
 from babelrank.components.training import progress as progress_displays
 from babelrank.components.training import strategy as strategies
@@ -27,6 +26,7 @@ from babelrank.components.training.config import TrainingConfig
 from babelrank.components.training.coordination import attended
 from babelrank.components.training.course import Course
 from babelrank.components.training.divergence import Diverged, watch
+from babelrank.components.training.early_stopping import EarlyStopping
 from babelrank.components.training.history import History
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.interruption import StopRequest
@@ -34,57 +34,18 @@ from babelrank.components.training.judging import judge
 from babelrank.components.training.private_training import PrivateTraining
 from babelrank.components.training.progress import Progress
 from babelrank.components.training.recovery import Recovery
+from babelrank.components.training.result import FitResult
 from babelrank.components.training.speed import Speed
 from babelrank.components.training.task import Task
 from babelrank.components.training.workers import Workers
+
+__all__ = ["FitResult", "fit"]
 
 _RECORDS = 200  # points of the loss curve in the history
 _SHOWN_METRICS = 4  # of an evaluation, on one line; the history has them all
 _FETCH_STEPS = 50  # the loss leaves the device after so many steps ...
 _FETCH_SECONDS = 1.0  # ... or so many seconds, whichever comes first
 _CONSENT_STEPS = 10  # several workers ask each other so often whether one was told to stop
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a training came to.
-
-    Attributes:
-        model: The model with the best weights, or the last ones without an evaluation.
-        history: Records in the order of their steps, also in `history.json`: `step`, `epoch`
-            (a float, in passes over the data), `loss` (mean since the last record), the training
-            metrics, and after an evaluation `eval`: a dict of metrics.
-        steps: Steps taken, those before a resume included.
-        speed: Examples or tokens (see `unit`) a second in this run's training steps, without
-            evaluations; 0 if there were none.
-        unit: "examples" or "tokens", as the training batches count.
-        skipped: Batches that were left out since the loss diverged on them; "epoch 0, batch 7".
-        resumed_from: Step of the checkpoint that this run began with, or None.
-        stopped_early: Why training ended before the last step, or None.
-        best_step: Step of the best evaluation, or None.
-        best_metrics: Eval metrics of that step.
-        privacy: What was spent, by `PrivateTraining.summary`; None without privacy.
-    """
-
-    model: tf.keras.Model
-    history: list[dict[str, Any]]
-    steps: int
-    speed: float
-    unit: str
-    skipped: list[str]
-    resumed_from: int | None
-    stopped_early: str | None
-    best_step: int | None
-    best_metrics: dict[str, float | None]
-    privacy: dict[str, Any] | None
-
-    def figures(self) -> dict[str, Any]:
-        """What the report should know beside the history."""
-        return {
-            f"{self.unit}_per_second": self.speed,
-            "skipped": self.skipped,
-            "privacy": self.privacy,
-        }
 
 
 def fit(
@@ -152,7 +113,8 @@ class _Loop:
             self.private = PrivateTraining(config, train, strategy, workers)
             self.total = self.private.steps_within(self.total)
         self.metric = config.early_stopping.metric or task.best_metric
-        self.mode = task.metric_mode(self.metric)
+        mode = task.metric_mode(self.metric)
+        self.stopping = EarlyStopping(config.early_stopping, self.metric, mode)
         self.at_once = strategies.steps_at_once(strategy, config.steps_per_execution)
         self.every = {
             "record": max(self.at_once, self.total // _RECORDS),
@@ -365,41 +327,14 @@ class _Loop:
                 self._record()
             spent = {"epsilon": self.private.epsilon(position.step)} if self.private else {}
             self.history.judged(position, metrics, spent)
-            self._compare(metrics)
+            if self.stopping.judged(position, metrics):
+                self.checkpoints.save_best()
         names = [self.metric, *(n for n in metrics if n not in (self.metric, self.task.loss))]
         values = [(name, metrics.get(name)) for name in names[:_SHOWN_METRICS]]
         values += spent.items()
         shown = ", ".join(f"{name} {v:.4f}" for name, v in values if v is not None)
         best = " (best so far)" if position.best_step == position.step else ""
         self.progress.note(f"eval at step {position.step}: {shown}{best}")
-
-    def _compare(self, metrics: dict[str, float | None]) -> None:
-        """Keeps the best model; decides whether to stop."""
-        if self.metric not in metrics:
-            raise ConfigError(
-                f"early_stopping.metric: got {self.metric!r}; takes one of {', '.join(metrics)}."
-            )
-        value, position, stopping = metrics[self.metric], self.position, self.config.early_stopping
-        sign = 1.0 if self.mode == "max" else -1.0
-        better = value is not None and (
-            position.best is None or sign * (value - position.best) > stopping.min_delta
-        )
-        if better:
-            position.best, position.best_step = value, position.step
-            position.best_metrics, position.without_improvement = metrics, 0
-            self.checkpoints.save_best()
-            return
-        position.without_improvement += 1
-        if stopping.patience and position.without_improvement >= stopping.patience:
-            best = (
-                "never a number"
-                if position.best is None
-                else (f"best {position.best:.6g} at step {position.best_step}")
-            )
-            position.stopped = (
-                f"{self.metric} did not improve in {position.without_improvement} evaluations "
-                f"({best})"
-            )
 
     def _result(self, resumed_from: int | None) -> FitResult:
         position = self.position

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,18 @@ print("ready", flush=True)
 time.sleep(60)
 """
 
+COUNTING = """
+import signal, sys, time
+count = 0
+def note(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGINT, note)
+print("ready", flush=True)
+time.sleep(1.0)
+print(count, flush=True)
+"""
+
 
 def supervised(script: str) -> subprocess.Popen[str]:
     code = (
@@ -46,6 +59,7 @@ def supervised(script: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -84,3 +98,11 @@ def test_without_a_supervisor_nobody_watches(monkeypatch: pytest.MonkeyPatch) ->
     with Watched(0.001, "nothing") as watched:
         time.sleep(0.05)
         watched.alive()
+
+
+def test_the_ctrl_c_of_a_terminal_comes_once() -> None:
+    """A terminal sends it to all processes of a group: a second one would stop at once."""
+    process = supervised(COUNTING)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "1\n"
