@@ -80,7 +80,7 @@ def verdict_lines(summary: RunSummary) -> list[str]:
         lines.append(f"  measured on {summary.split}. {summary.split_note}".rstrip())
     lines += [f"  {sentence}" for sentence in reachable(summary).values()]
     lines += [f"  warm start: {sentence}" for sentence in summary.warm_start]
-    lines += [f"  {sentence}" for sentence in training_sentences(summary)]
+    lines += [f"  {sentence}" for sentence in training_sentences(summary, brief=True)]
     if summary.rows:
         lines.append(f"  {_rows_sentence(summary.rows)}")
     if summary.pushed_model:

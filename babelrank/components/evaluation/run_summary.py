@@ -195,15 +195,21 @@ def reachable(summary: RunSummary) -> dict[str, str]:
     return sentences
 
 
-def training_sentences(summary: RunSummary) -> list[str]:
-    """What people should know about the training: its privacy, and what it left out."""
+def training_sentences(summary: RunSummary, brief: bool = False) -> list[str]:
+    """What people should know about the training: its privacy, and what it left out.
+
+    Args:
+        summary: The run.
+        brief: Without what privacy covers.
+    """
     sentences = []
     if summary.privacy:
         spent = summary.privacy
+        covers = "The report says what it covers." if brief else spent["covers"]
         sentences.append(
             f"Private training: epsilon {spent['epsilon']:.3g} at delta {spent['delta']:.3g}, "
             f"after {spent['steps']} steps of {spent['batch_size']} expected examples out of "
-            f"{spent['examples']}. {spent['covers']}"
+            f"{spent['examples']}. {covers}"
         )
     if summary.skipped:
         sentences.append(

@@ -181,17 +181,18 @@ def _one_device(config: StrategyConfig) -> tf.distribute.Strategy:
 
 
 def _devices(config: StrategyConfig) -> list[str]:
-    """The devices of mirrored; processors are divided into as many as are asked for."""
+    """The devices of mirrored; `device: cpu` divides the processor into as many as asked for."""
     gpu = config.device != "cpu" and bool(tf.config.list_physical_devices("GPU"))
     kind = "GPU" if gpu else "CPU"
-    if not gpu and config.devices:
+    if config.device == "cpu" and config.devices:
         _divide_processor(config.devices)
     found = [device.name for device in tf.config.list_logical_devices(kind)]
     wanted = config.devices or len(found)
     if wanted > len(found):
         raise DeviceError(
             f"training.strategy.devices: got {wanted}, and there are {len(found)} {kind} devices "
-            f"({', '.join(found)}). Take at most {len(found)}."
+            f"({', '.join(found)}). Take at most {len(found)}, or device: cpu, which divides the "
+            f"processor."
         )
     return found[:wanted]
 

@@ -489,3 +489,18 @@ def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
 def test_visible_keeps_letters_of_all_scripts_and_spaces() -> None:
     assert wording.visible("naïve 日本\u00a0x") == "naïve 日本\u00a0x"
     assert wording.visible("a\tb\nc", keep="\n") == "a\\tb\nc"
+
+
+def test_private_training_is_told_in_the_report_and_briefly_in_the_terminal(tmp_path: Path) -> None:
+    spent = {"epsilon": 3.456, "delta": 1e-6, "steps": 70, "batch_size": 64, "examples": 9000}
+    private = dataclasses.replace(
+        PUSHED, privacy={**spent, "covers": "It covers this."}, skipped=("epoch 0, batch 7",)
+    )
+    words = "Private training: epsilon 3.46 at delta 1e-06, after 70 steps of 64 expected examples"
+    (line,) = (line for line in verdict_lines(private) if "epsilon" in line)
+    assert line == f"  {words} out of 9000. The report says what it covers."
+    assert _run_json(tmp_path, private)["privacy"]["epsilon"] == 3.456
+    write_html(private, Charts(), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"{words} out of 9000. It covers this." in html
+    assert "The loss diverged 1 times; training went on without epoch 0, batch 7." in html
