@@ -146,6 +146,7 @@ class TokenBatches(BatchSource):
             "tokens_per_batch": self.tokens_per_batch,
             "max_length": self.max_length,
             "multiple": self._multiple,
+            "static": int(self._static is not None),
             "rows": self.rows,
         }
 

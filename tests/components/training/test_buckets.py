@@ -193,6 +193,7 @@ def test_the_identity_names_what_batches_follow_from(store):
         "tokens_per_batch": 6,
         "max_length": 2,
         "multiple": 1,
+        "static": 0,
         "rows": 4,
     }
 
