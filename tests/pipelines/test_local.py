@@ -95,15 +95,15 @@ def test_message():
 
 def test_one_run_at_a_time(tmp_path: Path):
     out = tmp_path / "deep" / "out"
-    with running._alone(out):
+    with running.alone(out):
         with (
             pytest.raises(BabelRankError, match=r"another run is using this folder\. Wait for it"),
-            running._alone(out),
+            running.alone(out),
         ):
             pass
-        with running._alone(tmp_path / "other"):
+        with running.alone(tmp_path / "other"):
             pass
-    with running._alone(out):
+    with running.alone(out):
         pass
 
 

@@ -278,6 +278,8 @@ class _Loop:
     def _fetch(self) -> None:
         """Takes the losses of the last steps from the device."""
         self.fetched = time.monotonic()
+        if not self.pending:
+            return
         with self.speed.measured():  # a GPU may have taken the steps on paper only
             losses = [float(loss) for tensor in self.pending for loss in tensor.numpy()]
         self.pending.clear()
@@ -286,8 +288,7 @@ class _Loop:
             watch(self.position, step, loss, self.config.recovery)
         self.position.loss_sum += math.fsum(losses)
         self.position.loss_count += len(losses)
-        if losses:
-            self.recent = math.fsum(losses) / len(losses)
+        self.recent = math.fsum(losses) / len(losses)
 
     def _go_back(self, lost: Diverged) -> None:
         self.pending.clear()
