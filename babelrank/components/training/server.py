@@ -80,7 +80,14 @@ def dismiss() -> None:
 
 @contextlib.contextmanager
 def _listening() -> Iterator[int]:
-    """The end for reading of a pipe whose other end is `_EAR`."""
+    """The end for reading of a pipe whose other end is `_EAR`.
+
+    Raises:
+        RuntimeError: The number is taken; a process that only serves has few files open.
+    """
+    with contextlib.suppress(OSError):
+        os.fstat(_EAR)
+        raise RuntimeError(f"file number {_EAR} is taken; serve in a process of its own.")
     reading, writing = os.pipe()
     os.dup2(writing, _EAR)
     os.close(writing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -50,6 +51,24 @@ def test_who_serves(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, serve
     config = {"cluster": cluster, "task": {"type": kind, "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     assert server.is_server(StrategyConfig(name=name)) is serves
+
+
+@pytest.fixture(autouse=True)
+def free_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that runs tests may have any number of files open."""
+    number = fcntl.fcntl(0, fcntl.F_DUPFD, 300)
+    os.close(number)
+    monkeypatch.setattr(server, "_EAR", number)
+
+
+def test_a_number_that_is_taken_is_not_taken_away(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        os.dup2(file.fileno(), server._EAR)
+        with pytest.raises(RuntimeError, match=f"file number {server._EAR} is taken"):
+            with server._listening():
+                pass
+        assert os.fstat(server._EAR).st_ino == os.fstat(file.fileno()).st_ino
+        os.close(server._EAR)
 
 
 def test_it_ends_when_told(chief: socket.socket) -> None:
