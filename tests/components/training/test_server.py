@@ -64,9 +64,9 @@ def free_number(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_number_that_is_taken_is_not_taken_away(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
         os.dup2(file.fileno(), server._EAR)
-        with pytest.raises(RuntimeError, match=f"file number {server._EAR} is taken"):
-            with server._listening():
-                pass
+        taken = pytest.raises(RuntimeError, match=f"file number {server._EAR} is taken")
+        with taken, server._listening():
+            pass
         assert os.fstat(server._EAR).st_ino == os.fstat(file.fileno()).st_ino
         os.close(server._EAR)
 
