@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from babelrank.components.errors import InputError
-from babelrank.components.training.inputs import BatchSource, row_numbers
+from babelrank.components.training.inputs import BatchSource, row_numbers, rows_within
 from babelrank.components.training.store import Array, Column, ColumnStore
 
 
@@ -79,15 +78,8 @@ class TokenBatches(BatchSource):
     def _lay_out(self, columns: Sequence[str]) -> None:
         """Puts the rows next to others of their lengths, and cuts the batches."""
         longer = np.maximum.reduce(list(self._lengths.values()))
-        rows = row_numbers(self.store.rows)
-        if self.max_length is not None:
-            rows = rows[longer <= self.max_length]
+        rows = rows_within(self.store, self._lengths.values(), self.max_length)
         self.too_long = self.store.rows - len(rows)
-        if not len(rows):
-            raise InputError(
-                f"{self.store.directory}: all {self.store.rows} examples are longer than "
-                f"max_length, {self.max_length}; raise it."
-            )
         # Along the longer side and, there and back, along the difference of the sides: with
         # 170,000 sentence pairs and 4096 tokens it leaves 1.3 % padding, sorting by the longer
         # side, then by the shorter one 7.9 %.

@@ -7,7 +7,7 @@ saved iterator: any batch can be fetched at random.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,3 +279,26 @@ class Batches(BatchSource):
 def row_numbers(rows: int) -> Array:
     """0, 1, ... as small integers [rows]."""
     return np.arange(rows, dtype=np.uint32 if rows < 2**32 else np.int64)
+
+
+def rows_within(store: ColumnStore, lengths: Iterable[Array], max_length: int | None) -> Array:
+    """The rows [n] of a store that are not too long.
+
+    Args:
+        store: The store.
+        lengths: Lengths [N] of one or more sequences of each row.
+        max_length: The longest that is not; None: all rows.
+
+    Raises:
+        InputError: All rows are too long.
+    """
+    rows = row_numbers(store.rows)
+    if max_length is not None:
+        for of_column in lengths:
+            rows = rows[of_column[rows] <= max_length]
+    if not len(rows):
+        raise InputError(
+            f"{store.directory}: all {store.rows} examples are longer than max_length, "
+            f"{max_length}; raise it."
+        )
+    return rows

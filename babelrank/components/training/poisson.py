@@ -14,9 +14,8 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from babelrank.components.errors import InputError
 from babelrank.components.training.accountant import sampling_rate
-from babelrank.components.training.inputs import BatchSource, row_numbers
+from babelrank.components.training.inputs import BatchSource, rows_within
 from babelrank.components.training.store import PAD, Array, Column, ColumnStore
 
 
@@ -65,21 +64,9 @@ class PoissonBatches(BatchSource):
         self.batch_size, self.max_length = batch_size, max_length
         self._pad = pad
         self._lengths = {name: store.lengths(name) for name in columns}
-        self._rows = self._short_enough()
+        self._rows = rows_within(store, self._lengths.values(), max_length)
         self.too_long = store.rows - len(self._rows)
         self._rate = sampling_rate(self.rows, batch_size)
-
-    def _short_enough(self) -> Array:
-        rows = row_numbers(self.store.rows)
-        if self.max_length is not None:
-            for lengths in self._lengths.values():
-                rows = rows[lengths[rows] <= self.max_length]
-        if not len(rows):
-            raise InputError(
-                f"{self.store.directory}: all {self.store.rows} examples are longer than "
-                f"max_length, {self.max_length}; raise it."
-            )
-        return rows
 
     @property
     def rows(self) -> int:
