@@ -121,7 +121,7 @@ def test_privacy_takes_one_optimizer_for_all_variables() -> None:
 def test_adafactor_is_no_part(key: str) -> None:
     cls = {"optimizer": OptimizerConfig, "embedding_optimizer": EmbeddingOptimizerConfig}[key]
     with pytest.raises(
-        ConfigError, match=f"^{key}.name: got adafactor, which cannot be one of two"
+        ConfigError, match=f"^{key}.name: got adafactor, which cannot be one"
     ):
         RankingTrainingConfig(**{key: cls(name="adafactor")})
 
