@@ -120,9 +120,7 @@ def test_privacy_takes_one_optimizer_for_all_variables() -> None:
 @pytest.mark.parametrize("key", ["optimizer", "embedding_optimizer"])
 def test_adafactor_is_no_part(key: str) -> None:
     cls = {"optimizer": OptimizerConfig, "embedding_optimizer": EmbeddingOptimizerConfig}[key]
-    with pytest.raises(
-        ConfigError, match=f"^{key}.name: got adafactor, which cannot be one"
-    ):
+    with pytest.raises(ConfigError, match=f"^{key}.name: got adafactor, which cannot be one"):
         RankingTrainingConfig(**{key: cls(name="adafactor")})
 
 
