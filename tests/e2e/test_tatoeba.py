@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from babelrank.components.errors import RESUME
+
 pytestmark = pytest.mark.e2e
 
 FILE = "deu-eng.2018-05-13.tsv.gz"
@@ -157,7 +159,7 @@ def test_ctrl_c_in_training_and_on_from_there(
     path.write_text("".join(lines[:2000]), encoding="utf-8")
     own = command_line("tatoeba.yaml", path, tmp_path / "out", tmp_path, QUICK, "translation")
     stopped = own.interrupted(after="eval at step")
-    assert stopped.code == 1, stopped
+    assert stopped.code == RESUME, stopped
     assert "The same command goes on from here." in stopped.stdout
     outcome = own.run()
     assert outcome.code == 0, outcome
