@@ -24,6 +24,7 @@ from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.loop import fit
 from babelrank.components.training.progress import Lines
 from babelrank.components.training.task import Task
+from babelrank.components.training.workers import wait_for_all
 from babelrank.components.translation import subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.model_config import NetworkConfig, TranslationTrainingConfig
@@ -94,6 +95,7 @@ def main() -> None:
     result = fit(task, config, train, None, work, placement.strategy, Lines())
     sys.stdout.write(json.dumps({"speed": result.speed, "unit": result.unit}) + "\n")
     sys.stdout.flush()
+    wait_for_all(placement.strategy)
     os._exit(0)
 
 
