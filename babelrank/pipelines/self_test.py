@@ -28,10 +28,9 @@ from babelrank.components.training import server
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.async_steps import steps_of
 from babelrank.components.training.config import OptimizerConfig, StrategyConfig, TrainingConfig
-from babelrank.components.training.coordination import attended
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.task import Task
-from babelrank.components.training.workers import wait_for_all
+from babelrank.components.training.workers import attended, wait_for_all
 from babelrank.components.translation import subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.model_config import (

@@ -23,7 +23,6 @@ from babelrank.components.training import strategy as strategies
 from babelrank.components.training.async_steps import steps_of
 from babelrank.components.training.checkpoints import Checkpoints, Position
 from babelrank.components.training.config import TrainingConfig
-from babelrank.components.training.coordination import attended
 from babelrank.components.training.course import Course
 from babelrank.components.training.divergence import Diverged, watch
 from babelrank.components.training.early_stopping import EarlyStopping
@@ -37,7 +36,7 @@ from babelrank.components.training.recovery import Recovery
 from babelrank.components.training.result import FitResult
 from babelrank.components.training.speed import Speed
 from babelrank.components.training.task import Task
-from babelrank.components.training.workers import Workers
+from babelrank.components.training.workers import Workers, attended
 
 __all__ = ["FitResult", "fit"]
 

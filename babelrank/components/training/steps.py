@@ -89,6 +89,8 @@ class Steps:
                 task, self.model, self.optimizer, self.metrics, plan, config.xla
             )
         self._compiled: dict[str, Any] = {}
+        self._look_at_metrics = tf.function(self._results, autograph=False)
+        self._look_at_weights = tf.function(self._finite, autograph=False)
 
     def train(self, batches: Iterator[Any], count: int) -> tf.Tensor:
         """Takes `count` steps on the next batches; the losses, [count]."""
@@ -161,8 +163,7 @@ class Steps:
         if not self.metrics:
             return {}
         # Compiled: the workers of a training exchange each variable by itself otherwise.
-        look = tf.function(self._results, autograph=False)
-        results = self._compiled.setdefault("streaming", look)()
+        results = self._look_at_metrics()
         for metric in self.metrics:
             metric.reset_state()
         return {
@@ -174,9 +175,7 @@ class Steps:
 
     def finite(self) -> bool:
         """Whether all trained weights are finite numbers."""
-        return bool(
-            self._compiled.setdefault("finite", tf.function(self._finite, autograph=False))()
-        )
+        return bool(self._look_at_weights())
 
     def _finite(self) -> tf.Tensor:
         # A sum is infinite or no number if one of its terms is.

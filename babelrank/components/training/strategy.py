@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,9 @@ def check(config: StrategyConfig) -> str:
     name, why = choose(config)
     if name == "mirrored":
         _devices(config)
+    if name == "tpu":
+        with _answering(config.tpu):
+            _tpu_resolver(config.tpu)
     return why
 
 
@@ -211,17 +215,24 @@ def _divide_processor(count: int) -> None:
 
 
 def _tpu(address: str) -> tf.distribute.Strategy:
-    try:
+    with _answering(address):
         resolver = _tpu_resolver(address)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
+
+
+@contextlib.contextmanager
+def _answering(address: str) -> Iterator[None]:
+    """What fails within, fails since the TPU does not answer."""
+    try:
+        yield
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise DeviceError(
             f"training.strategy: no TPU answers at {address or 'the address of the environment'}: "
             f"{str(error)[:300]} Set strategy.tpu to a name or a grpc:// address, and run where "
             f"the TPU can be reached."
         ) from error
-    return tf.distribute.TPUStrategy(resolver)
 
 
 def _tpu_resolver(address: str) -> Any:

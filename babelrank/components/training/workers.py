@@ -96,6 +96,18 @@ class Workers:
         return self._strategy.experimental_distribute_values_from_function(of_replica)
 
 
+class Coordinated(Workers):
+    """The workers of a training with parameter servers: this process alone settles things."""
+
+    def any(self, flag: bool) -> bool:
+        """See `Workers`."""
+        return flag
+
+    def gather(self, data: bytes) -> list[bytes]:
+        """See `Workers`."""
+        return [data]
+
+
 @contextlib.contextmanager
 def attended(strategy: tf.distribute.Strategy, timeout: float) -> Iterator[Workers | None]:
     """The workers of a strategy; None if there is one only.
@@ -105,18 +117,22 @@ def attended(strategy: tf.distribute.Strategy, timeout: float) -> Iterator[Worke
         timeout: Seconds without a step after which `supervisor.supervise` ends this process.
 
     Raises:
-        WorkerLostError: Within, an operation of all workers failed.
+        WorkerLostError: Within, something failed since another process is gone.
     """
-    if strategies.worker_count(strategy) == 1:
+    asynchronous = strategies.is_asynchronous(strategy)
+    if strategies.worker_count(strategy) == 1 and not asynchronous:
         yield None
         return
-    with Watched(timeout, "a training of several workers") as watched:
+    kind, lost = Workers, "a worker"
+    if asynchronous:
+        kind, lost = Coordinated, "a parameter server, or every worker,"
+    with Watched(timeout, "a training of several processes") as watched:
         try:
-            yield Workers(strategy, watched)
+            yield kind(strategy, watched)
         except _LOST as error:
             raise WorkerLostError(
-                f"a worker of this training is gone: {str(error).splitlines()[0][:300]} Look for "
-                f"the worker whose log ends first; started again, all of them go on from the last "
+                f"{lost} of this training is gone: {str(error).splitlines()[0][:300]} Look for the "
+                f"process whose log ends first; started again, all of them go on from the last "
                 f"checkpoint."
             ) from error
 

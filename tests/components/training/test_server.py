@@ -109,7 +109,10 @@ def test_it_ends_when_no_chief_comes(
 
 def test_nobody_is_dismissed_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
+    written: list[str] = []
+    monkeypatch.setattr(server.tf.io, "write_file", lambda path, _: written.append(path))
     server.dismiss()
+    assert not written
 
 
 ran: list[str] = []

@@ -67,4 +67,7 @@ def test_a_missing_tpu_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, addre
     began = time.monotonic()
     with pytest.raises(DeviceError, match=f"no TPU answers at {address or 'the address of the'}"):
         strategies.create(StrategyConfig(name="tpu", tpu=address))
+    if address != "local":  # which tells only when it is used
+        with pytest.raises(DeviceError, match="no TPU answers"):  # before data are read
+            strategies.check(StrategyConfig(name="tpu", tpu=address))
     assert time.monotonic() - began < 30

@@ -1,4 +1,4 @@
-"""Tests of who settles things in a training."""
+"""Who settles things in a training, and what a lost process is told as."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from babelrank.components.errors import WorkerLostError
 from babelrank.components.training import strategy as strategies
-from babelrank.components.training.coordination import attended
+from babelrank.components.training.workers import attended
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -28,7 +28,7 @@ def test_a_coordinator_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lost_parameter_server_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategies, "is_asynchronous", lambda _: True)
     with (
-        pytest.raises(WorkerLostError, match=r"or every worker, is gone: gone\. Look for the proc"),
+        pytest.raises(WorkerLostError, match=r"or every worker, of this training is gone: gone"),
         attended(STRATEGY, 1.0),
     ):
         raise tf.errors.UnavailableError(None, None, "gone.\nand more")
