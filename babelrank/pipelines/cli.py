@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -14,10 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import babelrank
-from babelrank.components.config import commented_yaml, load_yaml
+from babelrank.components.config import commented_yaml
 from babelrank.components.errors import RESUME, BabelRankError, ConfigError
-from babelrank.pipelines import asking, tuning
-from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+from babelrank.pipelines import asking, options, tuning
+from babelrank.pipelines.config import PipelineConfig
+from babelrank.pipelines.options import PIPELINES
 from babelrank.pipelines.tuning_request import METHODS, Request
 
 PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
@@ -29,17 +29,12 @@ EXIT_CODES = """exit codes:
   3  the gate refused the model
   143  stopped by Ctrl-C or SIGTERM: the same command goes on from there"""
 
-PIPELINES: dict[str, type[PipelineConfig]] = {
-    "ranking": RankingConfig,
-    "translation": TranslationConfig,
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
-        code: int = options.run(options)
+        code: int = given.run(given)
         sys.stdout.flush()
     except ConfigError as error:
         _complain(f"configuration: {error}")
@@ -102,7 +97,9 @@ def _add_run(commands: Any) -> None:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_configuration(run)
+    options.add_configuration(run)
+    options.add_span(run)
+    options.add_out(run)
     run.set_defaults(run=_run)
 
 
@@ -114,7 +111,9 @@ def _add_tune(commands: Any) -> None:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_configuration(tune)
+    options.add_configuration(tune)
+    options.add_span(tune)
+    options.add_out(tune)
     tune.add_argument("--space", type=Path, required=True, metavar="FILE", help="YAML file")
     tune.add_argument("--search", choices=METHODS, default=METHODS[0], help="how (random)")
     tune.add_argument(
@@ -149,51 +148,22 @@ def _add_doctor(commands: Any) -> None:
     doctor.set_defaults(run=_doctor)
 
 
-def _add_configuration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", choices=PIPELINES)
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file")
-    parser.add_argument("--data", metavar="PATH", help="in place of data.path")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="output folder (out/NAME); the same folder again reuses what has not changed",
-    )
-    parser.add_argument("--span", type=int, metavar="N", help="newest span to read")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key, such as training.epochs=3; may be repeated",
-    )
+def _run(given: argparse.Namespace) -> int:
+    config = options.configuration(given)
+    return run(config, options.output(given, config))
 
 
-def _configuration(options: argparse.Namespace) -> PipelineConfig:
-    overrides = list(options.set)
-    if options.data is not None:
-        overrides.append(f"data.path={_quoted(options.data)}")
-    if options.span is not None:
-        overrides.append(f"spans.span={options.span}")
-    return load_yaml(PIPELINES[options.pipeline], options.config, overrides)
-
-
-def _run(options: argparse.Namespace) -> int:
-    config = _configuration(options)
-    return run(config, options.out or Path("out") / config.name)
-
-
-def _tune(options: argparse.Namespace) -> int:
-    config = _configuration(options)
+def _tune(given: argparse.Namespace) -> int:
+    config = options.configuration(given)
     request = Request(
-        space=options.space,
-        method=options.search,
-        trials=options.trials,
-        metric=options.metric,
-        seed=options.seed,
+        space=given.space,
+        method=given.search,
+        trials=given.trials,
+        metric=given.metric,
+        seed=given.seed,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
-    return tuning.tune(config, request, options.out or Path("out") / config.name)
+    options.interrupt_on_sigterm()
+    return tuning.tune(config, request, options.output(given, config))
 
 
 def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
@@ -201,7 +171,7 @@ def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = No
     from babelrank.components.evaluation.report import verdict_lines
     from babelrank.pipelines.display import Display, quiet
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    options.interrupt_on_sigterm()
     log = out / "log.txt"
     with quiet(log) as stream:
         display = Display(stream)
@@ -222,31 +192,22 @@ def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = No
     return codes.get(summary.status, FAILED)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _config(options: argparse.Namespace) -> int:
-    sys.stdout.write(commented_yaml(PIPELINES[options.pipeline]))
+def _config(given: argparse.Namespace) -> int:
+    sys.stdout.write(commented_yaml(PIPELINES[given.pipeline]))
     return PUSHED
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def _doctor(given_options: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", FutureWarning)
     logging.disable(logging.WARNING)  # what libraries say on import is not about health
     names = ("name", "device", "devices")
-    values = (options.strategy, options.device, options.devices)
+    values = (given_options.strategy, given_options.device, given_options.devices)
     given = {name: v for name, v in zip(names, values, strict=True) if v is not None}
     from babelrank.pipelines import doctor
 
     lines, healthy = doctor.examine_strategy(given) if given else doctor.examine()
     sys.stdout.write("\n".join(lines) + "\n")
     return PUSHED if healthy else FAILED
-
-
-def _quoted(text: str) -> str:
-    """A text as YAML that cannot be taken for anything else."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _complain(text: str) -> None:

@@ -29,15 +29,10 @@ from babelrank.components.translation.model_config import (
     NetworkConfig,
     TranslationTrainingConfig,
 )
+from babelrank.pipelines.beam import BeamConfig
+from babelrank.pipelines.kubeflow.config import KubernetesConfig
+from babelrank.pipelines.operation import NotifyConfig, RetentionConfig, ScheduleConfig
 
-BEAM_ARGS = (
-    # Beam's in-memory runner by its own name: `DirectRunner` first tries to download another one.
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--direct_running_mode=in_memory",
-    "--direct_num_workers=1",
-    # No image is used; but where none is named, TFX packs itself up for each step.
-    "--sdk_container_image=none",
-)
 SLICED = (records.SOURCE_LENGTH, records.ORIGIN)
 """Features of a sentence pair by which the gate can slice."""
 
@@ -63,7 +58,11 @@ class RankingConfig:
         "The gate; at least one threshold.", {"min_auc": 0.6, "max_auc_drop": 0.002}
     )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
-    beam_pipeline_args: tuple[str, ...] = option(BEAM_ARGS, "Passed to Beam as they are.")
+    beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
+    schedule: ScheduleConfig = section(ScheduleConfig, "Retraining.")
+    retention: RetentionConfig = section(RetentionConfig, "What `babelrank clean` leaves.")
+    notify: NotifyConfig = section(NotifyConfig, "Messages about refused and failed runs.")
+    kubernetes: KubernetesConfig = section(KubernetesConfig, "The steps in a cluster.")
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -153,7 +152,11 @@ class TranslationConfig:
         "The gate; at least one threshold.", {"min_bleu": 20, "max_bleu_drop": 0.5}
     )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
-    beam_pipeline_args: tuple[str, ...] = option(BEAM_ARGS, "Passed to Beam as they are.")
+    beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
+    schedule: ScheduleConfig = section(ScheduleConfig, "Retraining.")
+    retention: RetentionConfig = section(RetentionConfig, "What `babelrank clean` leaves.")
+    notify: NotifyConfig = section(NotifyConfig, "Messages about refused and failed runs.")
+    kubernetes: KubernetesConfig = section(KubernetesConfig, "The steps in a cluster.")
 
     def __post_init__(self) -> None:
         _check_name(self.name)

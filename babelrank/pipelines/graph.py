@@ -1,4 +1,4 @@
-"""What every pipeline shares: the layout of its output folder, its common steps, its compiled form.
+"""What every pipeline shares: its common steps, its compiled form.
 
 Both graphs begin with an ingest of their own and end alike: Trainer, Baseline, Evaluator, Pusher.
 """
@@ -6,8 +6,6 @@ Both graphs begin with an ingest of their own and end alike: Trainer, Baseline, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
@@ -23,46 +21,12 @@ from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.schema import Schema
 from babelrank.components.serving.push import Pusher
 from babelrank.components.training import last_model
+from babelrank.pipelines import beam
 from babelrank.pipelines.config import PipelineConfig
+from babelrank.pipelines.layout import Layout
 
 NEVER_CACHED = ("Pusher",)
 """Nodes that always run: a push is idempotent, and what it wrote may have been deleted."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where things are in an output folder.
-
-    Attributes:
-        out: The output folder.
-    """
-
-    out: Path
-
-    @property
-    def artifacts(self) -> Path:
-        """Outputs of the steps, by step and execution."""
-        return self.out / "artifacts"
-
-    @property
-    def metadata(self) -> Path:
-        """ML Metadata's database."""
-        return self.out / "metadata.sqlite"
-
-    @property
-    def training(self) -> Path:
-        """Checkpoints of unfinished trainings."""
-        return self.out / "training"
-
-    @property
-    def serving(self) -> Path:
-        """Pushed models, one numbered folder each."""
-        return self.out / "serving"
-
-    @property
-    def runs(self) -> Path:
-        """One folder for each run: report, run.json, configuration, log."""
-        return self.out / "runs"
 
 
 def pipeline(config: PipelineConfig, layout: Layout, components: Sequence[Any]) -> tfx.dsl.Pipeline:
@@ -70,11 +34,8 @@ def pipeline(config: PipelineConfig, layout: Layout, components: Sequence[Any]) 
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(layout.artifacts),
-        metadata_connection_config=(
-            tfx.orchestration.metadata.sqlite_metadata_connection_config(str(layout.metadata))
-        ),
         enable_cache=True,
-        beam_pipeline_args=list(config.beam_pipeline_args),
+        beam_pipeline_args=beam.arguments(config.beam),
         components=list(components),
     )
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from tfx.dsl.compiler import constants
-from tfx.orchestration import metadata
-from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from ml_metadata.proto import metadata_store_pb2
 from tfx.proto.orchestration import pipeline_pb2
 
 from babelrank.components.evaluation.report import INTERRUPTED, StepSummary
+from babelrank.pipelines.launch import begin, launch
 
 
 @dataclass
@@ -45,33 +43,36 @@ HIDDEN_NODES = ("Baseline", "CarriedVocabulary", "LastModel")
 """Resolvers: they take no time and mean nothing to most people."""
 
 
-def run(ir: pipeline_pb2.Pipeline, record: RunRecord, watch: Watcher) -> None:
+def run(
+    ir: pipeline_pb2.Pipeline,
+    connection: metadata_store_pb2.ConnectionConfig,
+    record: RunRecord,
+    watch: Watcher,
+) -> None:
     """Runs all nodes of a pipeline in order.
 
     Args:
         ir: The compiled pipeline; its run id is filled in.
+        connection: Of ML Metadata.
         record: Filled in while the run goes on, so that it is right whatever ends the run.
         watch: Called before each step (its state is then "not reached") and after it.
 
     Raises:
         BaseException: Whatever a step raised, interrupts included.
     """
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: record.run_id}
-    )
-    deployment = runner_utils.extract_local_deployment_config(ir)
+    begin(ir, record.run_id)
     names = [node.pipeline_node.node_info.id for node in ir.nodes]
     shown = [name for name in names if name not in HIDDEN_NODES]
     record.steps = [StepSummary(name=name, state="not reached") for name in shown]
     for name, node in zip(names, ir.nodes, strict=True):
-        launch = partial(_launch, ir, node.pipeline_node, deployment)
+        step = partial(launch, ir, node.pipeline_node, connection)
         if name in shown:
-            _run_step(launch, record, shown.index(name), watch)
+            _run_step(step, record, shown.index(name), watch)
         else:
-            launch()
+            step()
 
 
-def _run_step(launch: Callable[[], bool], record: RunRecord, at: int, watch: Watcher) -> None:
+def _run_step(step: Callable[[], bool], record: RunRecord, at: int, watch: Watcher) -> None:
     """Runs a node that people see, and keeps its entry in the record up to date."""
 
     def update(**changes: Any) -> None:
@@ -81,7 +82,7 @@ def _run_step(launch: Callable[[], bool], record: RunRecord, at: int, watch: Wat
     watch(record.steps[at], at + 1, len(record.steps))
     begun = time.monotonic()
     try:
-        ran = launch()
+        ran = step()
     except BaseException as error:
         update(state="failed", error=message(error))
         raise
@@ -94,25 +95,3 @@ def message(error: BaseException) -> str:
         return INTERRUPTED
     text = str(error).split(" [while running '")[0].strip()
     return text or type(error).__name__
-
-
-def _launch(ir: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, deployment: Any) -> bool:
-    """Runs one node; False when its outputs came from the cache."""
-    name = node.node_info.id
-    connections = deployment.metadata_connection_config
-    handle = metadata.Metadata(getattr(connections, connections.WhichOneof("connection_config")))
-    execution = launcher.Launcher(
-        pipeline_node=node,
-        mlmd_connection=handle,
-        pipeline_info=ir.pipeline_info,
-        pipeline_runtime_spec=ir.runtime_spec,
-        executor_spec=runner_utils.extract_executor_spec(deployment, name),
-        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-    ).launch()
-    if execution is None or execution.execution_id is None:
-        return True
-    with handle as store:
-        (found,) = store.store.get_executions_by_id([execution.execution_id])
-    if found.last_known_state == found.FAILED:
-        raise RuntimeError(f"the inputs of {name} could not be resolved; see the log")
-    return bool(found.last_known_state != found.CACHED)

@@ -23,6 +23,7 @@ from babelrank.components.ranking.schema import schema_text
 from babelrank.components.training import last_model
 from babelrank.pipelines import graph
 from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines.layout import Layout
 
 
 def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
@@ -32,7 +33,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         config: The configuration.
         out: Output folder; everything that the run leaves is under it.
     """
-    layout = graph.Layout(out)
+    layout = Layout(out)
     columns = Columns(config.data, config.transform)
     ingest = ClickLogExampleGen(config.data, config.splits, config.spans, config.ingest)
     examples = ingest.outputs["examples"]

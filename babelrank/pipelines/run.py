@@ -17,7 +17,9 @@ from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import local
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
-from babelrank.pipelines.graph import Layout, compiled
+from babelrank.pipelines.database import connection
+from babelrank.pipelines.graph import compiled
+from babelrank.pipelines.layout import Layout
 
 REPORT, RUN = "report.html", "run.json"
 
@@ -56,7 +58,8 @@ def run_pipeline(
         (folder / "config.yaml").write_text(text, encoding="utf-8")
         record = local.RunRecord(run_id=folder.name)
         try:
-            local.run(compiled(graph_function(config)(config, out)), record, watch)
+            ir = compiled(graph_function(config)(config, out))
+            local.run(ir, connection(layout), record, watch)
         except (Exception, KeyboardInterrupt) as error:
             record.error = error
         summary, charts = summarize(config, out, record, optimum)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
@@ -12,14 +10,14 @@ class RunArtifacts:
     """The artifacts that the steps of one run put out or took from the cache.
 
     Args:
-        metadata: ML Metadata's SQLite file.
+        connection: Of ML Metadata.
         pipeline: Name of the pipeline.
         run_id: The run.
     """
 
-    def __init__(self, metadata: Path, pipeline: str, run_id: str) -> None:
-        connection = metadata_store_pb2.ConnectionConfig()
-        connection.sqlite.filename_uri = str(metadata)
+    def __init__(
+        self, connection: metadata_store_pb2.ConnectionConfig, pipeline: str, run_id: str
+    ) -> None:
         self._store = MetadataStore(connection)
         self._pipeline = pipeline
         run = self._store.get_context_by_type_and_name("pipeline_run", run_id)

@@ -24,7 +24,8 @@ from babelrank.components.ingest.spans import has_spans
 from babelrank.components.ingest.summary import Summary
 from babelrank.pipelines import ranking_summary, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
-from babelrank.pipelines.graph import Layout
+from babelrank.pipelines.database import connection
+from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.local import RunRecord
 from babelrank.pipelines.run_artifacts import RunArtifacts
 
@@ -45,7 +46,7 @@ def summarize(
         record: How far the run came.
         optimum: The best metrics that any model could reach, where they are known.
     """
-    artifacts = RunArtifacts(Layout(out).metadata, config.name, record.run_id)
+    artifacts = RunArtifacts(connection(Layout(out)), config.name, record.run_id)
     evaluation = artifacts.get("Evaluator", "evaluation")
     uri = "" if evaluation is None else evaluation.uri
     verdict = None if evaluation is None else Verdict.load(uri)

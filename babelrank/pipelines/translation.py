@@ -25,6 +25,7 @@ from babelrank.components.translation.transform import SubwordTransform
 from babelrank.components.translation.vocabulary import SubwordVocabulary
 from babelrank.pipelines import graph
 from babelrank.pipelines.config import TranslationConfig
+from babelrank.pipelines.layout import Layout
 
 
 def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeline:
@@ -36,7 +37,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
     """
     # A language whose tokenizer is not installed fails now, and not after the training.
     metrics.Scorer(config.data.target.language)
-    layout = graph.Layout(out)
+    layout = Layout(out)
     ingest = ParallelTextExampleGen(config.data, config.splits, config.spans, config.ingest)
     examples = ingest.outputs["examples"]
     statistics, schema, validator = graph.validation(examples, schema_text())

@@ -11,9 +11,11 @@ from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.components.training import strategy
 from babelrank.pipelines import local, run, tuning_report
 from babelrank.pipelines.config import PipelineConfig
+from babelrank.pipelines.database import connection
 from babelrank.pipelines.display import Display
-from babelrank.pipelines.graph import Layout, compiled
+from babelrank.pipelines.graph import compiled
 from babelrank.pipelines.journal import COMPLETED, Journal, Trial
+from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.run_artifacts import RunArtifacts
 from babelrank.pipelines.search import Method, Oracle, Plan, Proposal, costs, search
 from babelrank.pipelines.search_space import SEARCHED
@@ -168,7 +170,7 @@ def prepare(config: PipelineConfig, out: Path, watch: local.Watcher) -> Examples
     names = [node.pipeline_node.node_info.id for node in ir.nodes]
     del ir.nodes[names.index(_LAST) + 1 :]
     record = local.RunRecord(run_id=f"tune-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}")
-    local.run(ir, record, watch)
-    artifacts = RunArtifacts(Layout(out).metadata, config.name, record.run_id)
+    local.run(ir, connection(Layout(out)), record, watch)
+    artifacts = RunArtifacts(connection(Layout(out)), config.name, record.run_id)
     found = [artifacts.get(_LAST, key) for key in ("transform_graph", "transformed_examples")]
     return Examples(*(artifact.uri for artifact in found if artifact is not None))

@@ -223,7 +223,7 @@ def test_what_a_run_came_to(
 ):
     from babelrank.pipelines import run
 
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli.options.signal, "signal", lambda *_: None)
     summary = RunSummary(status=status, **SUMMARY)  # type: ignore[arg-type]
     monkeypatch.setattr(run, "graph_function", lambda *_: None)
     monkeypatch.setattr(run, "run_pipeline", lambda *_: (summary, error))

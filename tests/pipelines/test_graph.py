@@ -11,7 +11,8 @@ import pytest
 from babelrank.components.config import from_dict, to_dict
 from babelrank.pipelines import local
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
-from babelrank.pipelines.graph import Layout, compiled
+from babelrank.pipelines.graph import compiled
+from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.run import graph_function
 
 RANKING = {

@@ -13,7 +13,8 @@ from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import StepSummary
 from babelrank.pipelines import local
 from babelrank.pipelines import run as running
-from babelrank.pipelines.graph import Layout, dotted
+from babelrank.pipelines.graph import dotted
+from babelrank.pipelines.layout import Layout
 
 
 def graph(*names: str) -> Any:
@@ -29,18 +30,14 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What each node comes to: True (ran), False (cached) or an error."""
     results: dict[str, Any] = {}
 
-    def launch(ir: Any, node: Any, deployment: Any) -> bool:
+    def launch(ir: Any, node: Any, connection: Any) -> bool:
         result = results.get(node.node_info.id, True)
         if isinstance(result, BaseException):
             raise result
         return bool(result)
 
-    monkeypatch.setattr(local, "_launch", launch)
-    for module, name in (
-        (local.runtime_parameter_utils, "substitute_runtime_parameter"),
-        (local.runner_utils, "extract_local_deployment_config"),
-    ):
-        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(local, "launch", launch)
+    monkeypatch.setattr(local, "begin", lambda *_: None)
     return results
 
 
@@ -52,7 +49,7 @@ def run(ir: Any) -> tuple[local.RunRecord, list[tuple[str, str, int, int]]]:
         seen.append((step.name, step.state, number, total))
 
     try:
-        local.run(ir, record, watch)
+        local.run(ir, None, record, watch)
     except BaseException as error:
         record.error = error
     return record, seen

@@ -40,6 +40,7 @@ class SpansConfig:
     marker: str | None = option(
         None, "A span is complete only when its folder holds a file of this name (_SUCCESS)."
     )
+    exclude: tuple[int, ...] = option((), "Spans that are never read, such as a poisoned day.")
 
     def __post_init__(self) -> None:
         if self.window < 1:

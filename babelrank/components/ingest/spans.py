@@ -135,6 +135,8 @@ def resolve(pattern: str, config: SpansConfig, split: str = "", key: str = "data
             found.setdefault(_span(groups), {}).setdefault(version, []).append(metadata)
     if config.marker is not None:
         found = {s: v for s, v in found.items() if _is_complete(v[max(v)], config.marker)}
+    if has_spans(pattern):
+        found = {s: v for s, v in found.items() if s not in config.exclude}
     if not found:
         raise InputError(
             f"{pattern}: no {'complete span' if config.marker else 'file'} matches"
@@ -187,9 +189,9 @@ def _check(pattern: str, config: SpansConfig) -> None:
     for name in ("SPAN", "VERSION", "YYYY", "MM", "DD"):
         if tokens.count(name) > 1:
             raise ConfigError(f"path: {pattern}: {{{name}}} stands twice.")
-    if not has_spans(pattern) and (config.window > 1 or config.span is not None):
+    if not has_spans(pattern) and (config.window > 1 or config.span is not None or config.exclude):
         raise ConfigError(
-            f"spans: a window or a span needs {{SPAN}} or {{YYYY}}{{MM}}{{DD}} in data.path "
+            f"spans: window, span and exclude need {{SPAN}} or {{YYYY}}{{MM}}{{DD}} in data.path "
             f"({pattern})."
         )
 

@@ -115,8 +115,8 @@ def test_a_date_that_is_none(tmp_path):
         ("{SPAN}-{YYYY}{MM}{DD}", {}, "takes {SPAN}, or all of"),
         ("{YYYY}-{MM}", {}, "takes {SPAN}, or all of"),
         ("{SPAN}/{SPAN}", {}, "{SPAN} stands twice"),
-        ("*.csv", {"window": 2}, "a window or a span needs"),
-        ("*.csv", {"span": 3}, "a window or a span needs"),
+        ("*.csv", {"window": 2}, "window, span and exclude need"),
+        ("*.csv", {"span": 3}, "window, span and exclude need"),
     ],
 )
 def test_patterns_that_make_no_sense(tmp_path, pattern, config, message):

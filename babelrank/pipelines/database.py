@@ -1,0 +1,80 @@
+"""Where ML Metadata keeps its record: a file in the output folder, or the database of a cluster.
+
+The environment variable BABELRANK_METADATA names a database:
+
+    postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE
+    mysql://USER[:PASSWORD]@HOST[:PORT]/DATABASE
+    sqlite:///FILE
+
+BABELRANK_METADATA_PASSWORD, such as from a Kubernetes secret, stands for the password. Without the
+first variable it is the SQLite file of the output folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from ml_metadata.proto import metadata_store_pb2
+
+from babelrank.components.errors import ConfigError
+from babelrank.pipelines.layout import Layout
+
+VARIABLE, PASSWORD = "BABELRANK_METADATA", "BABELRANK_METADATA_PASSWORD"
+_SQLITE = metadata_store_pb2.SqliteMetadataSourceConfig
+_PORTS = {"postgresql": 5432, "mysql": 3306}
+
+
+def connection(
+    layout: Layout, environment: Mapping[str, str] | None = None
+) -> metadata_store_pb2.ConnectionConfig:
+    """How ML Metadata is reached.
+
+    Args:
+        layout: Where its file is when the environment names no database.
+        environment: Environment variables; None: this process's.
+
+    Raises:
+        ConfigError: The variable is no address of a database.
+    """
+    environment = os.environ if environment is None else environment
+    address = environment.get(VARIABLE)
+    config = metadata_store_pb2.ConnectionConfig()
+    url = urlsplit(address or "sqlite://" + quote(str(layout.metadata.absolute())))
+    if url.scheme == "sqlite":
+        file = Path(unquote(url.path))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        config.sqlite.filename_uri = str(file)
+        config.sqlite.connection_mode = _SQLITE.READWRITE_OPENCREATE
+    else:
+        _fill(config, url, environment.get(PASSWORD))
+    return config
+
+
+def _fill(
+    config: metadata_store_pb2.ConnectionConfig, url: SplitResult, password: str | None
+) -> None:
+    """The fields of a database that is reached over the network."""
+    database = url.path.strip("/")
+    if url.scheme not in _PORTS or not url.hostname or not url.username or not database:
+        raise ConfigError(
+            f"{VARIABLE}: takes postgresql://USER@HOST:PORT/DATABASE, the same with mysql, or "
+            f"sqlite:///FILE; got {_without_password(url)}."
+        )
+    user = unquote(url.username)
+    password = unquote(url.password or "") if password is None else password
+    port = url.port or _PORTS[url.scheme]
+    if url.scheme == "mysql":
+        mysql = config.mysql
+        mysql.host, mysql.port, mysql.database = url.hostname, port, database
+        mysql.user, mysql.password = user, password
+    else:
+        postgres = config.postgresql
+        postgres.host, postgres.port, postgres.dbname = url.hostname, str(port), database
+        postgres.user, postgres.password = user, password
+
+
+def _without_password(url: SplitResult) -> str:
+    return url.geturl().replace(f":{url.password}@", ":…@") if url.password else url.geturl()

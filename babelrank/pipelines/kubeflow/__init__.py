@@ -1,0 +1,1 @@
+"""The same pipelines on open-source Kubeflow Pipelines."""

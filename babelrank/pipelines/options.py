@@ -1,0 +1,81 @@
+"""Options that commands share: which pipeline, its configuration, its output folder."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from typing import NoReturn
+
+from babelrank.components.config import load_yaml
+from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+
+PIPELINES: dict[str, type[PipelineConfig]] = {
+    "ranking": RankingConfig,
+    "translation": TranslationConfig,
+}
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Adds the pipeline, its configuration, and what overrides the keys of that."""
+    parser.add_argument("pipeline", choices=PIPELINES)
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="YAML file; - reads from stdin"
+    )
+    parser.add_argument("--data", metavar="PATH", help="in place of data.path")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key, such as training.epochs=3; may be repeated",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Adds the output folder."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="output folder (out/NAME); the same folder again reuses what has not changed",
+    )
+
+
+def add_span(parser: argparse.ArgumentParser) -> None:
+    """Adds the newest span to read."""
+    parser.add_argument("--span", type=int, metavar="N", help="newest span to read")
+
+
+def configuration(options: argparse.Namespace) -> PipelineConfig:
+    """The configuration that the options name, with what they override.
+
+    Raises:
+        ConfigError: It is missing or wrong.
+    """
+    overrides = list(options.set)
+    if options.data is not None:
+        overrides.append(f"data.path={_quoted(options.data)}")
+    if getattr(options, "span", None) is not None:
+        overrides.append(f"spans.span={options.span}")
+    path = Path("/dev/stdin") if str(options.config) == "-" else options.config
+    return load_yaml(PIPELINES[options.pipeline], path, overrides)
+
+
+def output(options: argparse.Namespace, config: PipelineConfig) -> Path:
+    """The output folder."""
+    return options.out or Path("out") / config.name
+
+
+def interrupt_on_sigterm() -> None:
+    """Makes SIGTERM what Ctrl-C is."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML that cannot be taken for anything else."""
+    return "'" + text.replace("'", "''") + "'"
