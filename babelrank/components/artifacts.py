@@ -23,3 +23,12 @@ class SubwordModel(Artifact):
     """
 
     TYPE_NAME = "BabelRankSubwordModel"
+
+
+class DriftMeasures(Artifact):
+    """How far the features of the examples moved, and which of them moved too far.
+
+    The folder holds `drift.json`, the JSON of a `DriftReport`.
+    """
+
+    TYPE_NAME = "BabelRankDrift"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_metadata as mlmd
@@ -9,6 +10,11 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.types import artifact, artifact_utils, standard_artifacts
 
 Event = metadata_store_pb2.Event
+EXAMPLES, MODEL = "examples", "model"
+"""Under which names components take examples and models."""
+SPANS, METRICS, ROLLED_BACK = "spans", "metrics", "rolled_back"
+"""Properties: the spans of examples, and of the gate's data (JSON); what the gate measured on its
+whole split (JSON); why a model was taken out of service."""
 _INPUTS = (Event.INPUT, Event.DECLARED_INPUT)
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 _NOT_FOLLOWED = (
@@ -35,6 +41,33 @@ class Lineage:
             for event in self._input_events(artifact_id)
             if event.path.steps and event.path.steps[0].key == key
         }
+
+    def examples(self, model_id: int) -> set[int]:
+        """Ids of the examples that a model was trained on, transformed and as they were before."""
+        found: set[int] = set()
+        level = self.inputs(model_id, EXAMPLES)
+        while level - found:
+            found |= level
+            level = {before for one in level for before in self.inputs(one, EXAMPLES)}
+        return found
+
+    def good_models(
+        self, signs: Sequence[artifact.Artifact]
+    ) -> list[tuple[int, artifact.Artifact]]:
+        """Ids of the good models beside what says so: the last trained, or last pushed, first.
+
+        Args:
+            signs: Blessings or pushes, or both: then models that are blessed come first.
+        """
+        blessed, pushed = [], []
+        for sign in signs:
+            if sign.get_int_custom_property("blessed") == 1:
+                blessed.append((sign.get_int_custom_property("current_model_id"), sign))
+            if sign.get_int_custom_property("pushed") == 1:
+                pushed += [(model, sign) for model in self.inputs(sign.id, MODEL)]
+        blessed.sort(key=lambda found: found[0], reverse=True)
+        pushed.sort(key=lambda found: found[1].id, reverse=True)
+        return blessed + pushed
 
     def upstream(self, artifact_id: int, type_name: str) -> artifact.Artifact | None:
         """The nearest artifact of a type that went into one, breadth first, or None."""

@@ -15,19 +15,10 @@ from typing import Any, NoReturn
 import babelrank
 from babelrank.components.config import commented_yaml
 from babelrank.components.errors import RESUME, BabelRankError, ConfigError
-from babelrank.pipelines import asking, options, tuning
-from babelrank.pipelines.config import PipelineConfig
+from babelrank.pipelines import asking, cluster, compiling, options, retrain, tuning, upkeep
 from babelrank.pipelines.options import PIPELINES
+from babelrank.pipelines.running import EXIT_CODES, FAILED, PUSHED, USAGE, run
 from babelrank.pipelines.tuning_request import METHODS, Request
-
-PUSHED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-
-EXIT_CODES = """exit codes:
-  0  done; for run: the model was pushed
-  1  something failed
-  2  wrong usage or configuration
-  3  the gate refused the model
-  143  stopped by Ctrl-C or SIGTERM: the same command goes on from there"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,11 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=babelrank.__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    retrain.add(commands)
+    upkeep.add(commands)
     _add_tune(commands)
     config = commands.add_parser("config", help="print the default configuration, explained")
     config.add_argument("pipeline", choices=PIPELINES)
     config.set_defaults(run=_config)
     asking.add(commands)
+    compiling.add(commands)
+    cluster.add(commands)
     _add_doctor(commands)
     return parser
 
@@ -164,32 +159,6 @@ def _tune(given: argparse.Namespace) -> int:
     )
     options.interrupt_on_sigterm()
     return tuning.tune(config, request, options.output(given, config))
-
-
-def run(config: PipelineConfig, out: Path, optimum: dict[str, float] | None = None) -> int:
-    """Runs a pipeline with a display; returns the exit code."""
-    from babelrank.components.evaluation.report import verdict_lines
-    from babelrank.pipelines.display import Display, quiet
-
-    options.interrupt_on_sigterm()
-    log = out / "log.txt"
-    with quiet(log) as stream:
-        display = Display(stream)
-        with display.waiting("Loading TensorFlow and TFX"):
-            from babelrank.pipelines.run import REPORT, graph_function, run_pipeline
-
-            graph_function(config)
-        summary, error = run_pipeline(config, out, display.step, optimum)
-    lines = ["", *verdict_lines(summary), f"  report: {out / REPORT}"]
-    if error is not None:
-        lines.append(f"  log: {log}")
-    if isinstance(error, KeyboardInterrupt):
-        lines.append("Interrupted. The same command goes on from here.")
-    sys.stdout.write("\n".join(lines) + "\n")
-    if isinstance(error, ConfigError):
-        return USAGE
-    codes = {"pushed": PUSHED, "refused": REFUSED, "interrupted": RESUME}
-    return codes.get(summary.status, FAILED)
 
 
 def _config(given: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from babelrank.components.config import option, required, section
 from babelrank.components.errors import ConfigError
 from babelrank.components.evaluation import gate
+from babelrank.components.evaluation.drift_config import DriftConfig
 from babelrank.components.evaluation.gate import (
     RankingEvaluationConfig,
     TranslationEvaluationConfig,
@@ -34,7 +35,7 @@ from babelrank.pipelines.kubeflow.config import KubernetesConfig
 from babelrank.pipelines.operation import NotifyConfig, RetentionConfig, ScheduleConfig
 
 SLICED = (records.SOURCE_LENGTH, records.ORIGIN)
-"""Features of a sentence pair by which the gate can slice."""
+"""Features of a sentence pair by which the gate can slice, and that can drift."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class RankingConfig:
     training: RankingTrainingConfig = section(RankingTrainingConfig, "The training.")
     evaluation: RankingEvaluationConfig = required(
         "The gate; at least one threshold.", {"min_auc": 0.6, "max_auc_drop": 0.002}
+    )
+    drift: DriftConfig = section(
+        DriftConfig,
+        "How far the data may move: from the serving model's to this training's "
+        "(drift), and from this training's to the gate's (skew).",
     )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
     beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
@@ -97,6 +103,7 @@ class RankingConfig:
                 )
         if not transform.time_features and set(data.features) <= set(data.training_only):
             raise ConfigError("data.training_only: holds all features; serving needs one.")
+        self.drift.check_features((features.LABEL, *data.features))
         for crossed in self.evaluation.slices:
             for name in crossed.split("*"):
                 if name not in vocabularies:
@@ -151,6 +158,11 @@ class TranslationConfig:
     evaluation: TranslationEvaluationConfig = required(
         "The gate; at least one threshold.", {"min_bleu": 20, "max_bleu_drop": 0.5}
     )
+    drift: DriftConfig = section(
+        DriftConfig,
+        "How far the data may move: from the serving model's to this training's "
+        "(drift), and from this training's to the gate's (skew).",
+    )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
     beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
     schedule: ScheduleConfig = section(ScheduleConfig, "Retraining.")
@@ -162,6 +174,7 @@ class TranslationConfig:
         _check_name(self.name)
         self._check_slices()
         self._check_explicit()
+        self.drift.check_features(SLICED)
 
     def _check_slices(self) -> None:
         for crossed in self.evaluation.slices:

@@ -13,6 +13,7 @@ first variable it is the SQLite file of the output folder.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -40,16 +41,30 @@ def connection(
         ConfigError: The variable is no address of a database.
     """
     environment = os.environ if environment is None else environment
-    address = environment.get(VARIABLE)
+    address = environment.get(VARIABLE) or "sqlite://" + quote(str(layout.metadata.absolute()))
+    config = of_address(address, environment.get(PASSWORD))
+    if config.HasField("sqlite"):
+        Path(config.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def of_address(address: str, password: str | None) -> metadata_store_pb2.ConnectionConfig:
+    """How ML Metadata is reached at an address.
+
+    Args:
+        address: See the top of this file.
+        password: In place of the one in the address; None: that one.
+
+    Raises:
+        ConfigError: It is no address of a database.
+    """
     config = metadata_store_pb2.ConnectionConfig()
-    url = urlsplit(address or "sqlite://" + quote(str(layout.metadata.absolute())))
-    if url.scheme == "sqlite":
-        file = Path(unquote(url.path))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        config.sqlite.filename_uri = str(file)
+    url = urlsplit(address)
+    if url.scheme == "sqlite" and url.path:
+        config.sqlite.filename_uri = unquote(url.path)
         config.sqlite.connection_mode = _SQLITE.READWRITE_OPENCREATE
     else:
-        _fill(config, url, environment.get(PASSWORD))
+        _fill(config, url, password)
     return config
 
 
@@ -73,7 +88,14 @@ def _fill(
     else:
         postgres = config.postgresql
         postgres.host, postgres.port, postgres.dbname = url.hostname, str(port), database
-        postgres.user, postgres.password = user, password
+        postgres.user, postgres.password = _quoted(user), _quoted(password)
+
+
+def _quoted(text: str) -> str:
+    """A value as libpq reads it; ml-metadata puts it into a connection string as it is."""
+    if re.fullmatch(r"[^\s'\\]+", text) or not text:
+        return text
+    return "'" + re.sub(r"(['\\])", r"\\\1", text) + "'"
 
 
 def _without_password(url: SplitResult) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 
 from babelrank.components.config import load_yaml
-from babelrank.pipelines import cli, emoji_names
+from babelrank.pipelines import cli, emoji_names, running
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 from babelrank.pipelines.simulator import SimulatorConfig, configuration, simulate
 
@@ -47,7 +47,7 @@ def _ranking() -> int:
     }
     config = _written(RankingConfig, settings)
     served = simulation.spans[-1].served  # the newest span is the test split
-    return cli.run(config, OUT / "ranking", {"auc": served.auc, "log_loss": served.log_loss})
+    return running.run(config, OUT / "ranking", {"auc": served.auc, "log_loss": served.log_loss})
 
 
 def _translation() -> int:
@@ -65,8 +65,8 @@ def _translation() -> int:
         },
         "evaluation": {"min_bleu": 60, "max_bleu_drop": 3, "min_slice_examples": 30},
     }
-    code = cli.run(_written(TranslationConfig, settings), OUT / "translation")
-    if code == cli.PUSHED:
+    code = running.run(_written(TranslationConfig, settings), OUT / "translation")
+    if code == running.PUSHED:
         program = Path(sys.executable).parent / "babelrank"
         _say(f"Try: echo '{EXAMPLE}' | {program} predict {OUT / 'translation' / 'serving'}")
     return code

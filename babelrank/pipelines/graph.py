@@ -8,19 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.proto import transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import BaseChannel as Channel
 
 import babelrank
 from babelrank.components.config import to_dict
+from babelrank.components.evaluation import drift_component, serving_statistics
 from babelrank.components.evaluation.evaluator import Evaluator
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.schema import Schema
-from babelrank.components.serving.push import Pusher
+from babelrank.components.serving.push import ENABLED, Pusher
 from babelrank.components.training import last_model
+from babelrank.components.training.tf_job_executor import Executor
 from babelrank.pipelines import beam
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
@@ -40,14 +44,38 @@ def pipeline(config: PipelineConfig, layout: Layout, components: Sequence[Any]) 
     )
 
 
-def validation(examples: Channel, schema_text: str) -> tuple[Any, Any, Any]:
-    """Statistics of the raw examples, our schema, and what ExampleValidator says of the two."""
-    statistics = tfx.components.StatisticsGen(examples=examples)
+def validation(
+    examples: Channel, schema_text: str, weight: str | None = None
+) -> tuple[Any, Any, Any]:
+    """Statistics of the raw examples, our schema, and what ExampleValidator says of the two.
+
+    Args:
+        examples: The raw examples.
+        schema_text: The schema in protobuf's text format.
+        weight: Name of the feature by which the statistics weigh examples; every example has it.
+    """
+    options = None if weight is None else tfdv.StatsOptions(weight_feature=weight)
+    statistics = tfx.components.StatisticsGen(examples=examples, stats_options=options)
     schema = Schema(text=schema_text).with_id("Schema")
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
     return statistics, schema, validator
+
+
+def drift(
+    config: PipelineConfig, examples: Channel, statistics: Any, unmeasured: Sequence[str]
+) -> tuple[tfx.dsl.Resolver, Any]:
+    """What finds the statistics of the serving model's training, and what compares with them."""
+    serving = serving_statistics.serving_statistics(examples)
+    measured = drift_component.drift(
+        config.drift,
+        statistics.outputs["statistics"],
+        serving.outputs[serving_statistics.STATISTICS],
+        config.splits.gate,
+        unmeasured,
+    )
+    return serving, measured
 
 
 def transformed_splits() -> transform_pb2.SplitsConfig:
@@ -63,7 +91,7 @@ def trainer(
     sections: Mapping[str, Any],
     base_model: Channel | None = None,
 ) -> tfx.components.Trainer:
-    """TFX's Trainer around a task's `run_fn`.
+    """TFX's Trainer around a task's `run_fn`; several workers are a TFJob.
 
     Args:
         run_fn: A function at the top of a module.
@@ -73,7 +101,9 @@ def trainer(
         sections: The sections of the configuration that `run_fn` rebuilds, as plain data.
         base_model: The model to start from, if one is looked for; see `predecessor`.
     """
+    several = sections["training"]["workers"] > 1
     return tfx.components.Trainer(
+        custom_executor_spec=ExecutorClassSpec(Executor) if several else None,
         run_fn=dotted(run_fn),
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
@@ -120,6 +150,7 @@ def pusher(
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=directory)
         ),
+        custom_config={ENABLED: config.push.enabled},
     )
 
 

@@ -12,6 +12,16 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from babelrank.components.errors import BabelRankError
+from babelrank.pipelines.metadata_store import open_store
+
+
+class _Metadata(metadata.Metadata):
+    """TFX's handle on ML Metadata, with a store that can write what TFX gives it."""
+
+    def __enter__(self) -> _Metadata:
+        self._store = open_store(self._connection_config)
+        self._users += 1
+        return self
 
 
 def begin(ir: pipeline_pb2.Pipeline, run_id: str) -> None:
@@ -42,7 +52,7 @@ def launch(
     """
     name = node.node_info.id
     deployment: Any = runner_utils.extract_local_deployment_config(ir)
-    handle = metadata.Metadata(connection)
+    handle = _Metadata(connection)
     execution = launcher.Launcher(
         pipeline_node=node,
         mlmd_connection=handle,

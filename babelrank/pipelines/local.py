@@ -8,38 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.proto.orchestration import pipeline_pb2
 
-from babelrank.components.evaluation.report import INTERRUPTED, StepSummary
+from babelrank.components.evaluation.report import StepSummary
 from babelrank.pipelines.launch import begin, launch
-
-
-@dataclass
-class RunRecord:
-    """How far a run came.
-
-    Attributes:
-        run_id: Identifies the run in ML Metadata.
-        started: When, in seconds since the epoch.
-        steps: One entry for each step, in order.
-        error: What ended the run, if it did not come to the end.
-    """
-
-    run_id: str
-    started: float = field(default_factory=time.time)
-    steps: list[StepSummary] = field(default_factory=list)
-    error: BaseException | None = None
-
+from babelrank.pipelines.record import RunRecord, message
 
 Watcher = Callable[[StepSummary, int, int], None]
 """Told of a step's state, its number from 1, and the number of steps."""
 
-HIDDEN_NODES = ("Baseline", "CarriedVocabulary", "LastModel")
+HIDDEN_NODES = ("Baseline", "CarriedVocabulary", "LastModel", "ServingStatistics")
 """Resolvers: they take no time and mean nothing to most people."""
 
 
@@ -87,11 +70,3 @@ def _run_step(step: Callable[[], bool], record: RunRecord, at: int, watch: Watch
         update(state="failed", error=message(error))
         raise
     update(state="ran" if ran else "cached")
-
-
-def message(error: BaseException) -> str:
-    """An error's text, without the step names that Beam appends."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
-    text = str(error).split(" [while running '")[0].strip()
-    return text or type(error).__name__

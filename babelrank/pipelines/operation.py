@@ -24,6 +24,15 @@ class ScheduleConfig:
     allow_missing: bool = option(
         False, "Go on when a span between the oldest and the newest of the window is not there."
     )
+    warm_start: str | None = option(
+        "blessed",
+        "What training.warm_start is in a retraining when it is null; null: each starts afresh.",
+    )
+    reuse_vocabulary: bool = option(
+        True,
+        "Whether a retraining keeps the subwords of the last blessed model, as with "
+        "vocabulary.reuse: latest (translation).",
+    )
 
     def __post_init__(self) -> None:
         from croniter import croniter
@@ -58,7 +67,7 @@ class NotifyConfig:
     webhook: str | None = option(
         None,
         "Address that gets a JSON message by POST; null: what the environment variable "
-        "BABELRANK_WEBHOOK says, or nobody.",
+        "BABELRANK_WEBHOOK says (the place for a secret one: reports show this key), or nobody.",
     )
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
@@ -37,7 +38,10 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
     columns = Columns(config.data, config.transform)
     ingest = ClickLogExampleGen(config.data, config.splits, config.spans, config.ingest)
     examples = ingest.outputs["examples"]
-    statistics, schema, validator = graph.validation(examples, schema_text(columns))
+    statistics, schema, validator = graph.validation(
+        examples, schema_text(columns), records.WEIGHT if columns.has_weight else None
+    )
+    serving, drift = graph.drift(config, examples, statistics, [records.TIMESTAMP, records.WEIGHT])
     transform = _transform(columns, examples, schema.outputs["schema"])
     predecessor = graph.predecessor(config, examples)
     train = graph.trainer(
@@ -49,7 +53,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         *(one.outputs[last_model.MODEL] for one in predecessor),
     )
     baseline = graph.baseline()
-    evaluator = _evaluator(config, examples, train, baseline)
+    evaluator = _evaluator(config, examples, train, baseline, drift)
     return graph.pipeline(
         config,
         layout,
@@ -58,6 +62,8 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
             statistics,
             schema,
             validator,
+            serving,
+            drift,
             transform,
             *predecessor,
             train,
@@ -84,6 +90,7 @@ def _evaluator(
     examples: Channel,
     train: tfx.components.Trainer,
     baseline: tfx.dsl.Resolver,
+    drift: Any,
 ) -> Evaluator:
     metric = tfma.MetricConfig(
         class_name="RankingMetrics",
@@ -95,6 +102,7 @@ def _evaluator(
         examples=examples,
         model=train.outputs["model"],
         baseline_model=baseline.outputs["model"],
+        drift=drift.outputs["drift"],
         split=config.splits.gate,
         eval_config=eval_config(config.evaluation, metric, records.LABEL, signatures.SCORE, weight),
         gate=config.evaluation,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
+
+from babelrank.pipelines.metadata_store import open_store
 
 
 class RunArtifacts:
@@ -18,7 +19,7 @@ class RunArtifacts:
     def __init__(
         self, connection: metadata_store_pb2.ConnectionConfig, pipeline: str, run_id: str
     ) -> None:
-        self._store = MetadataStore(connection)
+        self._store = open_store(connection)
         self._pipeline = pipeline
         run = self._store.get_context_by_type_and_name("pipeline_run", run_id)
         executions = [] if run is None else self._store.get_executions_by_context(run.id)

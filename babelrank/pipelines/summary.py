@@ -10,23 +10,26 @@ import importlib.metadata
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from babelrank.components.config import to_dict
+from babelrank.components.evaluation import drift_component
+from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import Charts, RowsSummary, RunSummary, SliceRow
 from babelrank.components.evaluation.verdict import OVERALL, intervals, p_values, values
 from babelrank.components.ingest.spans import has_spans
 from babelrank.components.ingest.summary import Summary
+from babelrank.components.serving.push import NOT_PUSHED
 from babelrank.pipelines import ranking_summary, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.database import connection
 from babelrank.pipelines.layout import Layout
-from babelrank.pipelines.local import RunRecord
+from babelrank.pipelines.record import RunRecord
 from babelrank.pipelines.run_artifacts import RunArtifacts
 
 VERSIONED = ("babelrank", "tfx", "tensorflow", "tensorflow-model-analysis", "apache-beam")
@@ -50,7 +53,7 @@ def summarize(
     evaluation = artifacts.get("Evaluator", "evaluation")
     uri = "" if evaluation is None else evaluation.uri
     verdict = None if evaluation is None else Verdict.load(uri)
-    pushed = _pushed(artifacts)
+    pushed, not_pushed = _pushed(artifacts)
     rows, splits = _rows(artifacts)
     measured = {} if verdict is None else verdict.candidate[OVERALL]
     training = _training(artifacts)
@@ -58,10 +61,11 @@ def summarize(
         run_id=record.run_id,
         pipeline=config.name,
         task=config.task,
-        status=_status(record, verdict, pushed),
+        status=_status(config, record, verdict, pushed),
         started=datetime.datetime.fromtimestamp(record.started).astimezone().isoformat(),
         blessed=None if verdict is None else verdict.blessed,
         pushed_model=pushed,
+        not_pushed=not_pushed,
         seconds={s.name: s.seconds for s in record.steps if s.seconds is not None},
         steps=tuple(record.steps),
         metrics=values(measured),
@@ -69,8 +73,9 @@ def summarize(
         intervals=intervals(measured),
         p_values=p_values(measured),
         split=config.splits.gate,
-        split_note=_split_note(config, _spans(artifacts)),
+        split_note=_split_note(config, _spans(artifacts), _empty_spans(artifacts)),
         verdict=() if verdict is None else verdict.findings,
+        drift=_drift(artifacts),
         rows=rows,
         splits=splits,
         spans=_spans(artifacts) if any(map(has_spans, _patterns(config))) else (),
@@ -93,23 +98,29 @@ def versions() -> dict[str, str]:
 
 
 def _status(
-    record: RunRecord, verdict: Verdict | None, pushed: str | None
-) -> Literal["pushed", "refused", "failed", "interrupted"]:
+    config: PipelineConfig, record: RunRecord, verdict: Verdict | None, pushed: str | None
+) -> Literal["pushed", "blessed", "refused", "failed", "interrupted"]:
     if isinstance(record.error, KeyboardInterrupt):
         return "interrupted"
     if record.error is not None:
         return "failed"
-    if verdict is not None and not verdict.blessed:
-        return "refused"
-    return "pushed" if pushed else "failed"
+    if verdict is None:
+        return "failed"
+    if pushed:
+        return "pushed"
+    # A model that the gate passed may still be one that was rolled back.
+    return "blessed" if verdict.blessed and not config.push.enabled else "refused"
 
 
-def _pushed(artifacts: RunArtifacts) -> str | None:
+def _pushed(artifacts: RunArtifacts) -> tuple[str | None, str | None]:
+    """Where the model was pushed to, and why it was not, although blessed."""
     artifact = artifacts.get("Pusher", "pushed_model")
-    if artifact is None or not artifact.custom_properties["pushed"].int_value:
-        return None
-    destination: str = artifact.custom_properties["pushed_destination"].string_value
-    return destination
+    if artifact is None:
+        return None, None
+    told = artifact.custom_properties
+    if told["pushed"].int_value:
+        return told["pushed_destination"].string_value, None
+    return None, told[NOT_PUSHED].string_value or None
 
 
 def _spans(artifacts: RunArtifacts) -> tuple[int, ...]:
@@ -119,11 +130,15 @@ def _spans(artifacts: RunArtifacts) -> tuple[int, ...]:
     return tuple(json.loads(artifact.custom_properties["spans"].string_value))
 
 
+def _drift(artifacts: RunArtifacts) -> DriftReport | None:
+    artifact = artifacts.get("Drift", "drift")
+    return None if artifact is None else drift_component.load(artifact.uri)
+
+
 def _rows(artifacts: RunArtifacts) -> tuple[RowsSummary | None, dict[str, int]]:
-    artifact = artifacts.get("Ingest", "quarantine")
-    if artifact is None:
+    found = _ingested(artifacts)
+    if found is None:
         return None, {}
-    found = Summary.from_json((Path(artifact.uri) / "summary.json").read_text(encoding="utf-8"))
     rows = RowsSummary(
         read=found.read,
         used=sum(found.written.values()),
@@ -135,6 +150,14 @@ def _rows(artifacts: RunArtifacts) -> tuple[RowsSummary | None, dict[str, int]]:
         ),
     )
     return rows, dict(found.written)
+
+
+def _ingested(artifacts: RunArtifacts) -> Summary | None:
+    """What became of the rows; None when ingest did not come so far."""
+    artifact = artifacts.get("Ingest", "quarantine")
+    if artifact is None:
+        return None
+    return Summary.from_json((Path(artifact.uri) / "summary.json").read_text(encoding="utf-8"))
 
 
 def _task_fields(
@@ -154,12 +177,21 @@ def _patterns(config: PipelineConfig) -> list[str]:
     return [path for path in paths if path is not None]
 
 
-def _split_note(config: PipelineConfig, spans: tuple[int, ...]) -> str:
+def _empty_spans(artifacts: RunArtifacts) -> list[int]:
+    """Spans that were read and have no rows."""
+    found = _ingested(artifacts)
+    spans = _spans(artifacts) if found else ()
+    return [one for one in spans if found and found.spans and not found.spans[str(one)]]
+
+
+def _split_note(config: PipelineConfig, spans: tuple[int, ...], empty: Sequence[int]) -> str:
     notes = []
     if config.splits.gate == "eval":
         notes.append("There is no test split, so the gate used eval, which early stopping saw too.")
     elif isinstance(config, RankingConfig) and len(spans) > 1 and not config.splits.test_path:
         notes.append(f"test is the newest span, {spans[-1]}.")
+    if empty:
+        notes.append(f"Without any rows: span {', '.join(map(str, empty))}.")
     if isinstance(config, RankingConfig):
         notes += ranking_summary.notes(config)
     return " ".join(notes)

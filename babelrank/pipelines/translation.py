@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from pathlib import Path
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
@@ -41,6 +43,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
     ingest = ParallelTextExampleGen(config.data, config.splits, config.spans, config.ingest)
     examples = ingest.outputs["examples"]
     statistics, schema, validator = graph.validation(examples, schema_text())
+    serving, drift = graph.drift(config, examples, statistics, _unmeasured(config))
     baseline = graph.baseline()
     resolvers, vocabulary = _vocabulary(config, examples)
     transform = SubwordTransform(
@@ -58,7 +61,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         graph.plain(config, "data", "model", "decoding", "training"),
         *(one.outputs[last_model.MODEL] for one in predecessor),
     )
-    evaluator = _evaluator(config, examples, train, baseline)
+    evaluator = _evaluator(config, examples, train, baseline, drift)
     return graph.pipeline(
         config,
         layout,
@@ -67,6 +70,8 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
             statistics,
             schema,
             validator,
+            serving,
+            drift,
             *resolvers,
             vocabulary,
             transform,
@@ -77,6 +82,17 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
             graph.pusher(config, layout, train, evaluator),
         ],
     )
+
+
+def _unmeasured(config: TranslationConfig) -> list[str]:
+    """Features whose drift says nothing: sentences, and file names that differ by span or split."""
+    files = [
+        posixpath.basename(one.path or "")
+        for one in (config.data, config.data.source, config.data.target)
+    ]
+    explicit = config.splits.explicit.eval or config.splits.explicit.test
+    names_differ = explicit is not None or any("{" in file for file in files)
+    return [records.SOURCE, records.TARGET, *([records.ORIGIN] if names_differ else [])]
 
 
 def _vocabulary(
@@ -97,6 +113,7 @@ def _evaluator(
     examples: Channel,
     train: tfx.components.Trainer,
     baseline: tfx.dsl.Resolver,
+    drift: Any,
 ) -> Evaluator:
     metric = tfma.MetricConfig(
         class_name="TranslationMetrics",
@@ -107,6 +124,7 @@ def _evaluator(
         examples=examples,
         model=train.outputs["model"],
         baseline_model=baseline.outputs["model"],
+        drift=drift.outputs["drift"],
         split=config.splits.gate,
         eval_config=eval_config(
             config.evaluation, metric, records.TARGET, signatures.TRANSLATION, None

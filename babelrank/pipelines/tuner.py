@@ -16,6 +16,8 @@ from babelrank.pipelines.display import Display
 from babelrank.pipelines.graph import compiled
 from babelrank.pipelines.journal import COMPLETED, Journal, Trial
 from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.lease import alone
+from babelrank.pipelines.record import RunRecord, message
 from babelrank.pipelines.run_artifacts import RunArtifacts
 from babelrank.pipelines.search import Method, Oracle, Plan, Proposal, costs, search
 from babelrank.pipelines.search_space import SEARCHED
@@ -58,7 +60,7 @@ class Tuner:
         """
         self._check_metric()
         strategy.check(self._config.training.strategy)
-        with run.alone(self._out):
+        with alone(self._out):
             examples = self._examples()
             with self._display.waiting("Batches of the examples"):
                 plan = self._plan(examples)
@@ -72,9 +74,7 @@ class Tuner:
         except BabelRankError:
             raise
         except Exception as error:
-            raise BabelRankError(
-                f"{local.message(error)} (log: {self._out / 'log.txt'})"
-            ) from error
+            raise BabelRankError(f"{message(error)} (log: {self._out / 'log.txt'})") from error
 
     def _check_metric(self) -> None:
         metric, known = self._config.training.early_stopping.metric, modes(self._config)
@@ -169,7 +169,7 @@ def prepare(config: PipelineConfig, out: Path, watch: local.Watcher) -> Examples
     ir = compiled(run.graph_function(config)(config, out))
     names = [node.pipeline_node.node_info.id for node in ir.nodes]
     del ir.nodes[names.index(_LAST) + 1 :]
-    record = local.RunRecord(run_id=f"tune-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}")
+    record = RunRecord(run_id=f"tune-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}")
     local.run(ir, connection(Layout(out)), record, watch)
     artifacts = RunArtifacts(connection(Layout(out)), config.name, record.run_id)
     found = [artifacts.get(_LAST, key) for key in ("transform_graph", "transformed_examples")]

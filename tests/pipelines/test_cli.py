@@ -13,7 +13,7 @@ import yaml
 from babelrank.components.config import load_yaml
 from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.components.evaluation.report import RunSummary
-from babelrank.pipelines import cli
+from babelrank.pipelines import cli, running
 from babelrank.pipelines.config import RankingConfig, TranslationConfig
 
 HEAVY = (
@@ -26,7 +26,21 @@ HEAVY = (
     "sacrebleu",
     "emoji",
 )
-COMMANDS = ("run", "tune", "config", "predict", "evaluate", "doctor")
+COMMANDS = (
+    *(
+        "run",
+        "retrain",
+        "versions",
+        "rollback",
+        "clean",
+        "compile",
+        "submit",
+        "schedule",
+        "backfill",
+        "runs",
+    ),
+    *("tune", "config", "predict", "evaluate", "doctor"),
+)
 MINIMAL = {
     "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
     "evaluation": {"min_auc": 0.6},
@@ -55,6 +69,8 @@ def settings(tmp_path: Path) -> Path:
     [
         ["--help"],
         ["run", "--help"],
+        ["retrain", "--help"],
+        ["versions", "."],
         ["predict", "--help"],
         ["evaluate", "--help"],
         ["--version"],
@@ -154,7 +170,7 @@ def test_what_run_passes_on(settings: Path, tmp_path: Path, monkeypatch: pytest.
 
     def run(config: RankingConfig, out: Path) -> int:
         calls.append((config, out))
-        return cli.REFUSED
+        return running.REFUSED
 
     monkeypatch.setattr(cli, "run", run)
     base = ["run", "ranking", "--config", str(settings)]
@@ -200,6 +216,7 @@ SUMMARY: dict[str, Any] = {"run_id": "r", "pipeline": "p", "task": "ranking", "s
     ("status", "error", "code", "words"),
     [
         ("pushed", None, 0, "report: "),
+        ("blessed", None, 0, "report: "),
         ("refused", None, 3, "report: "),
         ("failed", ValueError("x"), 1, "log: "),
         ("failed", ConfigError("x"), 2, "log: "),

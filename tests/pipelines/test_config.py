@@ -104,6 +104,10 @@ def test_printed_default_loads_and_holds_the_defaults(tmp_path: Path):
             {"data": {"objective": "rating"}},
             r"^evaluation\.min_auc: auc is not measured for objective: rating; takes .* rmse",
         ),
+        (
+            {"drift": {"features": {"usr": 0.1}}},
+            r"^drift\.features\.usr: there is no such feature; takes label, user, price\.$",
+        ),
         ({"splits": {"eval": 0}}, r"^splits\.eval: got 0; training needs an eval split"),
         ({"splits": {"eval": 0.5, "test": 0.5}}, r"^splits\.eval \+ test: got 1\.0; takes less"),
         ({"spans": {"window": 0}}, r"^spans\.window: got 0; takes 1 or more"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from babelrank.components.config import from_dict, to_dict
+from babelrank.components.evaluation.drift_config import DriftConfig
 from babelrank.pipelines import local
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 from babelrank.pipelines.graph import compiled
@@ -50,7 +51,7 @@ def parameter(node: Any, name: str) -> str:
 
 def test_steps(ranking: dict[str, Any], translation: dict[str, Any]):
     common = {"Ingest", "StatisticsGen", "Schema", "ExampleValidator", "Transform", "Trainer"}
-    common |= {"Baseline", "Evaluator", "Pusher"}
+    common |= {"ServingStatistics", "Drift", "Baseline", "Evaluator", "Pusher"}
     assert set(ranking) == common
     assert set(translation) == common | {"SubwordVocabulary"}
 
@@ -60,7 +61,9 @@ def test_what_feeds_what(translation: dict[str, Any]):
     assert before["SubwordVocabulary"] >= {"Ingest"}
     assert before["Transform"] == {"Ingest", "Schema", "SubwordVocabulary"}
     assert before["Trainer"] == {"Transform", "Schema"}
-    assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline"}
+    assert before["ServingStatistics"] == {"Ingest"}
+    assert before["Drift"] == {"StatisticsGen", "ServingStatistics"}
+    assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline", "Drift"}
     assert before["Pusher"] == {"Trainer", "Evaluator"}
     order = list(translation)
     assert all(order.index(name) > order.index(n) for name in before for n in before[name])
@@ -74,6 +77,7 @@ def test_a_vocabulary_that_is_carried_over():
         "StatisticsGen",
         "Schema",
         "ExampleValidator",
+        "Drift",
         "SubwordVocabulary",
         "Transform",
         "Trainer",
@@ -114,7 +118,7 @@ def test_only_a_push_is_never_cached(ranking: dict[str, Any], translation: dict[
             for name, node in graph.items()
             if not node.execution_options.caching_options.enable_cache
         }
-        assert off - {"Baseline"} == {"Pusher"}
+        assert off - {"Baseline", "ServingStatistics"} == {"Pusher"}
 
 
 def test_where_models_are_pushed(ranking: dict[str, Any], translation: dict[str, Any]):
@@ -141,3 +145,45 @@ def test_the_gate_judges_test_by_the_target_language(translation: dict[str, Any]
     (metric,) = spec["metrics"]
     assert metric["class_name"] == "TranslationMetrics"
     assert json.loads(metric["config"]) == {"language": "ja"}
+
+
+def test_what_the_gate_knows_about_drift(ranking: dict[str, Any]):
+    drift, evaluator = ranking["Drift"], ranking["Evaluator"]
+    assert drift.inputs.inputs["serving_statistics"].min_count == 0  # the first run has none
+    config = from_dict(RankingConfig, {**RANKING, "drift": {"features": {"user": None}}})
+    changed = nodes(config)["Drift"]
+    assert json.loads(parameter(drift, "config")) == to_dict(DriftConfig())
+    assert json.loads(parameter(changed, "config")) == to_dict(config.drift)
+    assert parameter(drift, "split") == "test"
+    assert json.loads(parameter(drift, "unmeasured")) == ["timestamp", "sample_weight"]
+    (channel,) = evaluator.inputs.inputs["drift"].channels
+    assert (channel.producer_node_query.id, channel.output_key) == ("Drift", "drift")
+
+
+@pytest.mark.parametrize(
+    ("data", "splits", "more"),
+    [
+        ({"path": "none/{SPAN}/*.tsv"}, {}, []),
+        ({"path": "none/day-{SPAN}.tsv"}, {}, ["origin"]),
+        ({}, {"explicit": {"test": "test.tsv"}}, ["origin"]),
+    ],
+)
+def test_sentences_do_not_drift_nor_names_that_always_differ(
+    data: dict[str, Any], splits: dict[str, Any], more: list[str]
+):
+    settings = {**TRANSLATION, "data": {**TRANSLATION["data"], **data}, "splits": splits}
+    drift = nodes(from_dict(TranslationConfig, settings))["Drift"]
+    assert json.loads(parameter(drift, "unmeasured")) == ["source", "target", *more]
+
+
+@pytest.mark.parametrize(
+    ("data", "weight"),
+    [({}, None), ({"weight": "w"}, "sample_weight"), ({"keep_negatives": 0.5}, "sample_weight")],
+)
+def test_statistics_are_weighted_as_training_is(data: dict[str, Any], weight: str | None):
+    graph = nodes(from_dict(RankingConfig, {**RANKING, "data": {**RANKING["data"], **data}}))
+    options = graph["StatisticsGen"].parameters.parameters
+    found = None
+    if "stats_options_json" in options:
+        found = json.loads(options["stats_options_json"].field_value.string_value)
+    assert (found or {}).get("_weight_feature", (found or {}).get("weight_feature")) == weight

@@ -12,9 +12,10 @@ import pytest
 from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import StepSummary
 from babelrank.pipelines import local
-from babelrank.pipelines import run as running
 from babelrank.pipelines.graph import dotted
 from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.lease import alone
+from babelrank.pipelines.record import RunRecord, message
 
 
 def graph(*names: str) -> Any:
@@ -41,9 +42,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return results
 
 
-def run(ir: Any) -> tuple[local.RunRecord, list[tuple[str, str, int, int]]]:
+def run(ir: Any) -> tuple[RunRecord, list[tuple[str, str, int, int]]]:
     """The record, and what the watcher saw; errors are put in the record."""
-    record, seen = local.RunRecord(run_id="r"), []
+    record, seen = RunRecord(run_id="r"), []
 
     def watch(step: StepSummary, number: int, total: int) -> None:
         seen.append((step.name, step.state, number, total))
@@ -86,21 +87,21 @@ def test_a_hidden_node_fails_too(launched: dict[str, Any]):
 
 
 def test_message():
-    assert local.message(ValueError("bad [while running 'A/B'] [while running 'C']")) == "bad"
-    assert local.message(KeyboardInterrupt()) == "interrupted"
+    assert message(ValueError("bad [while running 'A/B'] [while running 'C']")) == "bad"
+    assert message(KeyboardInterrupt()) == "interrupted"
 
 
 def test_one_run_at_a_time(tmp_path: Path):
     out = tmp_path / "deep" / "out"
-    with running.alone(out):
+    with alone(out):
         with (
             pytest.raises(BabelRankError, match=r"another run is using this folder\. Wait for it"),
-            running.alone(out),
+            alone(out),
         ):
             pass
-        with running.alone(tmp_path / "other"):
+        with alone(tmp_path / "other"):
             pass
-    with running.alone(out):
+    with alone(out):
         pass
 
 

@@ -13,15 +13,17 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from babelrank.components.config import from_dict
+from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
 from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import StepSummary, verdict_lines, write_html
 from babelrank.components.evaluation.verdict import OVERALL, Finding
+from babelrank.components.ingest import summary as ingest_summary
 from babelrank.components.translation import coverage, subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.counting import SideCounts
 from babelrank.pipelines import ranking_summary, summary, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
-from babelrank.pipelines.local import RunRecord
+from babelrank.pipelines.record import RunRecord
 from babelrank.pipelines.summary import summarize
 from babelrank.pipelines.translation_summary import (
     FIGURES,
@@ -231,6 +233,27 @@ def test_a_ranking_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [row.slice for row in charts.slices] == ["hour=9", "hour=10"]
 
 
+def test_how_far_the_data_moved(tmp_path: Path):
+    store = Store(tmp_path, "ranking")
+    assert store.summarize(RANKING)[0].drift is None
+    moved = FeatureDrift(
+        feature="user",
+        kind="categorical",
+        drift=None,
+        skew=0.3,
+        bound=0.2,
+        missing=0.0,
+        beyond=("user is skewed.",),
+    )
+    report = DriftReport(action="report", split="test", notes=("First.",), features=(moved,))
+    store.put("Drift", "drift", {"drift.json": json.loads(report.to_json())})
+    run, charts = store.summarize(RANKING)
+    assert run.drift == report
+    assert "  !   user is skewed." in verdict_lines(run)
+    write_html(run, charts, tmp_path / "report.html")
+    assert "user is skewed." in (tmp_path / "report.html").read_text()
+
+
 def test_where_a_warm_start_came_from(tmp_path: Path):
     store = Store(tmp_path, "ranking")
     started = {"warm_start": {"sentences": ["started from /m: 4 of 5 rows of user kept"]}}
@@ -256,6 +279,42 @@ def test_refused(tmp_path: Path, texts: list[str]):
     store.put("Evaluator", "evaluation", {"verdict.json": found})
     run, _ = store.summarize(TRANSLATION)
     assert (run.status, run.blessed, run.pushed_model) == ("refused", False, None)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "pushed", "expected"),
+    [
+        (True, {"pushed": 1, "pushed_destination": "/s/7"}, ("pushed", "/s/7", None)),
+        (False, {"pushed": 0, "not_pushed": "It is off."}, ("blessed", None, "It is off.")),
+        (True, {"pushed": 0, "not_pushed": "It is bad."}, ("refused", None, "It is bad.")),
+    ],
+)
+def test_what_became_of_a_good_model(
+    tmp_path: Path,
+    texts: list[str],
+    enabled: bool,
+    pushed: dict[str, Any],
+    expected: tuple[str, str | None, str | None],
+):
+    store = Store(tmp_path, "en-de")
+    store.put("Evaluator", "evaluation", {"verdict.json": verdict({OVERALL: BASELINE}, None)})
+    store.put("Pusher", "pushed_model", **pushed)
+    off = dataclasses.replace(TRANSLATION.push, enabled=enabled)
+    run, _ = store.summarize(dataclasses.replace(TRANSLATION, push=off))
+    assert (run.status, run.pushed_model, run.not_pushed) == expected
+    assert run.blessed is True
+
+
+def test_spans_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(tmp_path, "ranking")
+    store.put("Ingest", "examples", spans="[1, 2, 3]")
+    rows = ingest_summary.Summary(5, spans=Counter({"1": 2, "3": 3}))
+    monkeypatch.setattr(summary, "_ingested", lambda _: rows)
+    run, _ = store.summarize(RANKING)
+    assert run.split_note == "test is the newest span, 3. Without any rows: span 2."
+    rows.spans.clear()  # of a version that did not count them
+    run, _ = store.summarize(RANKING)
+    assert "Without" not in run.split_note
 
 
 def test_vocabulary():

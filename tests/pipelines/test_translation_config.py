@@ -98,6 +98,10 @@ def moses(**files: Any) -> dict[str, Any]:
         ({"decoding": {"static_shapes": True}}, r"^decoding\.static_shapes: needs max_length"),
         ({"model": "huge"}, r"^model\.preset: got 'huge' \(str\); takes one of tiny, small, base"),
         ({"splits": {"eval": 0}}, r"^splits\.eval: got 0"),
+        (
+            {"drift": {"features": {"source": 0.1}}},
+            r"^drift\.features\.source: there is no such feature; takes source_length, origin\.$",
+        ),
         (moses(path="dev.tsv"), r"^splits\.explicit\.eval: got a path; format: moses takes source"),
     ],
 )

@@ -2,13 +2,14 @@
 
 The component is TFX's, with one difference: the blessing comes from `gate.judge`, which can
 explain itself, knows a policy for the first run, and refuses metrics that are not finite.
-The evaluation artifact also holds `verdict.json`.
+The verdict also has what is known about drift. The evaluation artifact also holds `verdict.json`.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,11 +28,15 @@ from tfx.types import (
     standard_component_specs,
 )
 
+from babelrank.components.artifacts import DriftMeasures
+from babelrank.components.evaluation import drift_component
 from babelrank.components.evaluation import gate as rules
 from babelrank.components.evaluation.gate import EvaluationConfig
-from babelrank.components.evaluation.verdict import OVERALL, Finding, judge
+from babelrank.components.evaluation.verdict import OVERALL, Finding, judge, values
+from babelrank.components.lineage import METRICS, ROLLED_BACK, SPANS
 
 VERDICT_FILE = "verdict.json"
+DRIFT = "drift"
 CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
 _TOO_SMALL = "__ERROR__"
 """TFMA puts this in place of the metrics of a slice below `min_slice_examples`."""
@@ -167,6 +172,16 @@ class Executor(tfx_executor.Executor):
         candidate = slice_metrics(uri, CANDIDATE if compared else "")
         baseline = slice_metrics(uri, BASELINE) if compared else None
         blessed, findings = judge(config, candidate, baseline)
+        for drift in input_dict.get(DRIFT, []):
+            moved = drift_component.load(drift.uri).findings()
+            blessed = blessed and all(finding.ok for finding in moved)
+            findings += moved
+        bad = input_dict[standard_component_specs.MODEL_KEY][0].get_string_custom_property(
+            ROLLED_BACK
+        )
+        if bad:
+            blessed = False
+            findings += (Finding(ok=False, text=f"This very model was rolled back: {bad}."),)
         (split,) = json.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
         Verdict(
             blessed=blessed,
@@ -175,18 +190,26 @@ class Executor(tfx_executor.Executor):
             candidate=candidate,
             baseline=baseline,
         ).save(uri)
-        _bless(blessed, input_dict, output_dict)
+        measured = {n: v for n, v in values(candidate.get(OVERALL, {})).items() if math.isfinite(v)}
+        _bless(blessed, measured, input_dict, output_dict)
 
 
 def _bless(
     blessed: bool,
+    metrics: dict[str, float],
     input_dict: dict[str, list[types.Artifact]],
     output_dict: dict[str, list[types.Artifact]],
 ) -> None:
-    """Marks the blessing artifact the way TFX's resolvers and Pusher read it."""
+    """Marks the blessing artifact the way TFX's resolvers and Pusher read it.
+
+    Metrics and spans go along with it, for the manifest of the version that may be pushed.
+    """
     blessing = artifact_utils.get_single_instance(
         output_dict[standard_component_specs.BLESSING_KEY]
     )
+    examples = input_dict[standard_component_specs.EXAMPLES_KEY][0]
+    blessing.set_string_custom_property(SPANS, examples.get_string_custom_property(SPANS))
+    blessing.set_string_custom_property(METRICS, json.dumps(metrics))
     model = input_dict[standard_component_specs.MODEL_KEY][0]
     blessing.set_string_custom_property(
         constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
@@ -208,8 +231,12 @@ def _bless(
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """TFX's, and the gate's rules."""
+    """TFX's, the gate's rules, and what is known about drift."""
 
+    INPUTS = {
+        **standard_component_specs.EvaluatorSpec.INPUTS,
+        DRIFT: component_spec.ChannelParameter(type=DriftMeasures, optional=True),
+    }
     PARAMETERS = {
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
         "gate": component_spec.ExecutionParameter(type=str),
@@ -226,6 +253,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         eval_config: TFMA's configuration, without thresholds.
         gate: The rules.
         baseline_model: The last blessed model; may resolve to nothing.
+        drift: What `Drift` found; its findings join the verdict.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -239,11 +267,13 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         eval_config: tfma.EvalConfig,
         gate: EvaluationConfig,
         baseline_model: types.BaseChannel | None = None,
+        drift: types.BaseChannel | None = None,
     ) -> None:
         spec = EvaluatorSpec(
             examples=examples,
             model=model,
             baseline_model=baseline_model,
+            drift=drift,
             example_splits=json.dumps([split]),
             eval_config=eval_config,
             gate=rules.to_json(gate),

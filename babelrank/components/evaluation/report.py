@@ -19,6 +19,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from babelrank.components.evaluation.drift import FeatureDrift
 from babelrank.components.evaluation.page import html
 from babelrank.components.evaluation.run_summary import (
     INTERRUPTED,
@@ -76,6 +77,10 @@ def verdict_lines(summary: RunSummary) -> list[str]:
             lines.append(f"  {step.name}: {first}")
             lines += [f"    {line}" for line in (*rest[:_ERROR_LINES], *more)]
     lines += [f"  {'ok ' if f.ok else 'NO '} {f.text}" for f in summary.verdict]
+    if summary.drift:
+        lines += [f"  !   {warning}" for warning in summary.drift.warnings]
+    if summary.not_pushed:
+        lines.append(f"  passed the gate; not pushed: {summary.not_pushed}")
     if summary.metrics and summary.split:
         lines.append(f"  measured on {summary.split}. {summary.split_note}".rstrip())
     lines += [f"  {sentence}" for sentence in reachable(summary).values()]
@@ -92,11 +97,14 @@ def write_run_json(summary: RunSummary, path: str | Path) -> None:
     """Writes the run for machines; numbers that are not finite become null.
 
     `rows.by_reason` holds the reasons for quarantine and for dropping together; `rows.quarantined`
-    and `rows.dropped` are totals, and `rows` is null when no row was counted.
+    and `rows.dropped` are totals, and `rows` is null when no row was counted. `drift` holds the
+    features that were measured, by name, and is null when none was.
     """
     content = dict(vars(summary))
     del content["config_yaml"], content["split_note"], content["vocabulary_notes"]
     content["pushed_model"] = summary.pushed_model or None
+    if summary.drift is not None:
+        content["drift"] = {one.feature: _figures(one) for one in summary.drift.features}
     content["verdict"] = [asdict(finding) for finding in summary.verdict]
     content["steps"] = [asdict(step) for step in summary.steps]
     if rows := summary.rows:
@@ -114,6 +122,13 @@ def write_run_json(summary: RunSummary, path: str | Path) -> None:
 def write_html(summary: RunSummary, charts: Charts, path: str | Path) -> None:
     """Writes the run for people: one page that needs nothing else."""
     _write_atomically(html(summary, charts), Path(path))
+
+
+def _figures(drift: FeatureDrift) -> dict[str, Any]:
+    """What machines read about one feature."""
+    content = asdict(drift)
+    del content["feature"]
+    return {**content, "beyond": bool(drift.beyond)}
 
 
 def _rows_sentence(rows: RowsSummary) -> str:

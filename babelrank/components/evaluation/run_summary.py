@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.verdict import Finding
 from babelrank.components.evaluation.wording import difference, figure, label
 
@@ -53,8 +54,11 @@ class RunSummary:
 
     Attributes:
         task: `ranking` or `translation`.
+        status: `blessed` when the model passed the gate and was not to be pushed.
         blessed: What the gate said; None if it was not reached.
         pushed_model: Folder of the pushed model; None if nothing was pushed.
+        not_pushed: Why a model that passed the gate was not pushed, in a sentence; None if it was,
+            or if it did not pass.
         started: ISO 8601 time.
         seconds: Step to seconds.
         metrics: Metric to value of the candidate on `split`; empty before evaluation.
@@ -64,6 +68,7 @@ class RunSummary:
         signatures: Metric to how exactly it was computed, for others to repeat.
         split: Split that the gate used.
         split_note: Sentence that says why that split.
+        drift: How far the features moved; None if that was not reached.
         rows: None if no row was counted.
         splits: Split to number of examples.
         spans: Spans that were read.
@@ -82,10 +87,11 @@ class RunSummary:
     run_id: str
     pipeline: str
     task: str
-    status: Literal["pushed", "refused", "failed", "interrupted"]
+    status: Literal["pushed", "blessed", "refused", "failed", "interrupted"]
     started: str
     blessed: bool | None = None
     pushed_model: str | None = None
+    not_pushed: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     steps: tuple[StepSummary, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -96,6 +102,7 @@ class RunSummary:
     split: str = ""
     split_note: str = ""
     verdict: tuple[Finding, ...] = ()
+    drift: DriftReport | None = None
     rows: RowsSummary | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
     spans: tuple[int, ...] = ()
@@ -171,7 +178,9 @@ class Charts:
 
 
 def headline(summary: RunSummary) -> str:
-    """How the run ended, in two or three words: `Pushed`, `Refused`, `Failed at Trainer`."""
+    """How the run ended, in few words: `Pushed`, `Refused`, `Failed at Trainer`."""
+    if summary.status == "blessed":
+        return "Blessed, not pushed"
     if summary.status in ("pushed", "refused"):
         return summary.status.capitalize()
     failed = [step.name for step in summary.steps if step.state == "failed"]

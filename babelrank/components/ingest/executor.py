@@ -43,6 +43,7 @@ from babelrank.components.ingest.spans import InputFile
 from babelrank.components.ingest.splits import Splitter
 from babelrank.components.ingest.summary import Summary, quarantine_line, total
 from babelrank.components.ingest.writer import ExampleWriter
+from babelrank.components.remote import own_errors
 
 EXAMPLES, QUARANTINE = "examples", "quarantine"
 FILES, SPANS = "files", "spans"
@@ -146,6 +147,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
         _write_text(os.path.join(quarantine.uri, "summary.json"), summary.to_json())
         summary.check_bad_fraction(ingest.max_bad_fraction)
         summary.check_balance()
+        summary.check_spans(spans)
         splits.check_rows(dict(summary.written), split_config.names)
 
     def each_file(
@@ -155,7 +157,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
 
         They leave them by `leave_part`; they come in the order of the files.
         """
-        with self._make_beam_pipeline() as pipeline:
+        with own_errors(), self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Files" >> beam.Create(list(enumerate(files)))
@@ -264,6 +266,7 @@ class _IngestFile(beam.DoFn):
         rows = self._source.read(block)
         keys = splits.row_keys(file.path, block.first_row, rows.index)
         summary.read += block.rows
+        summary.spans[str(file.span)] += block.rows
         summary.dropped.update(rows.dropped)
         summary.counts.update(rows.counts)
         assigned = self._assign(block, rows, file, keys)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from babelrank.components.errors import BadRowsError, InputError
 from babelrank.components.ingest.blocks import BadRow, Location
+
+_COUNTERS = ("written", "quarantined", "dropped", "spans", "counts")
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Summary:
         dropped: Rows left out on purpose, by reason.
         counts: Other things worth knowing, such as rows that a join found nothing for.
         examples: The first bad row of each reason, with its file.
+        spans: Rows read, by span.
     """
 
     read: int = 0
@@ -31,6 +34,7 @@ class Summary:
     dropped: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, tuple[str, BadRow]] = field(default_factory=dict)
+    spans: Counter[str] = field(default_factory=Counter)
 
     def add_bad(self, path: str, row: BadRow) -> None:
         """Counts a quarantined row."""
@@ -40,7 +44,7 @@ class Summary:
     def merge(self, other: Summary) -> None:
         """Adds the counts of another summary."""
         self.read += other.read
-        for name in ("written", "quarantined", "dropped", "counts"):
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
         for reason, example in other.examples.items():
             self.examples.setdefault(reason, example)
@@ -78,6 +82,21 @@ class Summary:
         lines.append("Mend the input or the `data` section, or raise ingest.max_bad_fraction.")
         raise BadRowsError("\n".join(lines))
 
+    def check_spans(self, spans: Sequence[int]) -> None:
+        """Says so when the newest of several spans has no rows: nothing could be judged by it.
+
+        A span without rows inside the window is a day on which nothing happened.
+
+        Raises:
+            InputError: The newest span has no rows.
+        """
+        if len(spans) > 1 and not self.spans[str(spans[-1])]:
+            raise InputError(
+                f"span {spans[-1]}, the newest one, has no rows, so there is nothing new to learn "
+                f"or to be judged by. Deliver it again with its rows; or, if there are none, name "
+                f"it in spans.exclude, or wait for the next span."
+            )
+
     def to_json(self) -> str:
         """JSON from which `from_json` makes an equal summary."""
         return json.dumps(
@@ -86,6 +105,7 @@ class Summary:
                 "written": self.written,
                 "quarantined": self.quarantined,
                 "dropped": self.dropped,
+                "spans": self.spans,
                 "counts": self.counts,
                 "examples": [quarantine_line(*example) for example in self.examples.values()],
             },
@@ -98,8 +118,8 @@ class Summary:
         """The inverse of `to_json`."""
         data = json.loads(text)
         summary = cls(data["read"])
-        for name in ("written", "quarantined", "dropped", "counts"):
-            getattr(summary, name).update(data[name])
+        for name in _COUNTERS:
+            getattr(summary, name).update(data.get(name, {}))
         for line in data["examples"]:
             row = BadRow(Location(line["position"], line["raw"]), line["reason"], line["detail"])
             summary.examples[row.reason] = (line["file"], row)

@@ -25,7 +25,7 @@ from babelrank.components.ranking.config import DataConfig
 LABEL = "label"
 """float: 0 or 1 for a click, the number for a rating."""
 WEIGHT = "sample_weight"
-"""float, not negative; only when there are weights."""
+"""float, not negative; only when there are weights, or training rows are thinned out."""
 TIMESTAMP = "timestamp"
 """int64: epoch seconds, UTC; only when there is a timestamp column."""
 
@@ -100,6 +100,8 @@ class RowReader:
         arrays = {LABEL: _floats(label)}
         if self._config.weight is not None:
             arrays[WEIGHT] = _floats(self._weight(source[self._config.weight], issues))
+        elif self._config.keep_negatives < 1:  # in train, thinning out raises those of negatives
+            arrays[WEIGHT] = _floats(np.ones(block.batch.num_rows))
         if self._config.timestamp is not None:
             arrays[TIMESTAMP] = self._seconds(source[self._config.timestamp], issues)
         arrays |= self._features(source, issues)

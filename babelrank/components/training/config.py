@@ -158,6 +158,14 @@ class TrainingConfig:
     steps: int | None = option(None, "Number of steps, in place of `epochs`.")
     optimizer: OptimizerConfig = section(OptimizerConfig, "The optimizer.")
     strategy: StrategyConfig = section(StrategyConfig, "Where training runs.")
+    workers: int = option(
+        1,
+        "Pods that train together in a cluster, as a TFJob of Kubeflow's training operator; 1: the "
+        "training runs in the step itself.",
+    )
+    parameter_servers: int = option(
+        0, "Pods beside the workers that hold the weights, for strategy: parameter_server."
+    )
     precision: Precision = option("float32", PRECISION)
     xla: bool = option(False, "Compile the step with XLA; needs batches of one shape.")
     accumulation: int = option(
@@ -202,3 +210,21 @@ class TrainingConfig:
                 raise ConfigError(f"{name}: got {value}; takes 1 or more.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ConfigError(f"ema_decay: got {self.ema_decay}; takes 0 < x < 1, or null.")
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        name, servers = self.strategy.name, self.parameter_servers
+        if self.workers < 1:
+            raise ConfigError(f"workers: got {self.workers}; takes 1 or more.")
+        if servers < 0 or (servers and self.workers == 1):
+            raise ConfigError(
+                f"parameter_servers: got {servers}; takes 0, or more with two workers and more."
+            )
+        if self.workers == 1:
+            return
+        takes = ("auto", "parameter_server") if servers else ("auto", "multi_worker_mirrored")
+        if name not in takes:
+            raise ConfigError(
+                f"strategy.name: got {name}; with workers: {self.workers} and parameter_servers: "
+                f"{servers} it takes {' or '.join(takes)}."
+            )

@@ -57,36 +57,11 @@ class LastModel(resolver.ResolverStrategy):
         found[EXAMPLES] = list(input_dict.get(EXAMPLES, ()))
         now = {one.id for one in found[EXAMPLES]}
         models = {one.id: one for one in input_dict.get(MODEL, ())}
-        for number, sign in _signed(lineage, input_dict.get(SIGN, [])):
+        for number, sign in lineage.good_models(input_dict.get(SIGN, [])):
             model = models.get(number)
             if model is None or not fileio.exists(model.uri):
                 continue
-            if not now & _examples(lineage, number):
+            if not now & lineage.examples(number):
                 found[MODEL], found[SIGN] = [model], [sign]
                 break
         return found
-
-
-def _examples(lineage: Lineage, model: int) -> set[int]:
-    """Ids of the examples that a model was trained on, transformed and as they were before."""
-    found: set[int] = set()
-    level = lineage.inputs(model, EXAMPLES)
-    while level - found:
-        found |= level
-        level = {before for one in level for before in lineage.inputs(one, EXAMPLES)}
-    return found
-
-
-def _signed(
-    lineage: Lineage, signs: list[artifact.Artifact]
-) -> list[tuple[int, artifact.Artifact]]:
-    """Ids of the good models beside what says so: the last trained, or last pushed, first."""
-    blessed, pushed = [], []
-    for sign in signs:
-        if sign.get_int_custom_property("blessed") == 1:
-            blessed.append((sign.get_int_custom_property("current_model_id"), sign))
-        if sign.get_int_custom_property("pushed") == 1:
-            pushed += [(model, sign) for model in lineage.inputs(sign.id, MODEL)]
-    blessed.sort(key=lambda found: found[0], reverse=True)
-    pushed.sort(key=lambda found: found[1].id, reverse=True)
-    return blessed + pushed

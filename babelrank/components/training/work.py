@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 _KEPT = ("history.json", "tensorboard")
-_ANY = ("strategy", "checkpoint_interval", "steps_per_execution", "tensorboard")
+_ANY = (
+    "strategy",
+    "workers",
+    "parameter_servers",
+    "checkpoint_interval",
+    "steps_per_execution",
+    "tensorboard",
+)
 """Keys of the training that may change between an interruption and its end."""
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from babelrank.components.errors import InputError
+from babelrank.components.remote import own_errors
 from babelrank.components.translation.preprocessing import normalize
 from babelrank.components.translation.records import SOURCE, TARGET
 
@@ -90,7 +91,7 @@ class CountTexts:
         Raises:
             InputError: A file is damaged, or its examples are no sentence pairs.
         """
-        with pipeline as opened:
+        with own_errors(), pipeline as opened:
             _ = (
                 opened
                 | "Files" >> beam.Create(list(enumerate(self.files)))

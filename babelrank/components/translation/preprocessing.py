@@ -7,6 +7,7 @@ such a graph must have imported `tensorflow_text`, as this module does, for its 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -78,8 +79,11 @@ class Tokenizer(tf.Module):
         self._processor = processor
         self.vocab_size: int = processor.get_piece_size()
         self.eos_id: int = processor.eos_id()
+        # A loaded graph finds the model by the name of the node that holds it, among those of all
+        # graphs in the process: another model (of the other side, of the baseline) needs another.
+        unique = f"subwords_{hashlib.sha256(model).hexdigest()[:16]}"
         self._tokenizer = tf_text.SentencepieceTokenizer(
-            model=model, out_type=tf.int32, add_eos=True
+            model=model, out_type=tf.int32, add_eos=True, name=unique
         )
 
     def tokenize(self, text: tf.Tensor) -> tf.RaggedTensor:

@@ -44,6 +44,7 @@ class StepConfig:
     image: str | None = option(None, "Another image, such as the one for GPUs.")
     node_selector: dict[str, str] = option({}, "Labels that a machine must have.")
     tolerations: tuple[TolerationConfig, ...] = option((), "Taints that do not matter.")
+    annotations: dict[str, str] = option({}, "Annotations of the pods.")
     env: dict[str, str] = option({}, "Environment variables.")
     secret_env: dict[str, str] = option(
         {}, "Environment variables from secrets: `NAME: secret/key`."
@@ -101,7 +102,10 @@ class KubernetesConfig:
         "babelrank-artifacts",
         "Volume claim that all steps mount at `root`; null: none, for one machine only.",
     )
-    root: str = option("/mnt/babelrank", "Folder under which the output folder NAME is.")
+    root: str = option(
+        "/mnt/babelrank",
+        "Folder under which the output folder NAME is, and to which other paths are relative.",
+    )
     metadata: str | None = option(
         "postgresql://babelrank@metadata-db:5432/babelrank",
         "ML Metadata's database, without the password (or mysql://…); null: an SQLite file in the "
@@ -112,6 +116,9 @@ class KubernetesConfig:
     )
     lease: int = option(
         60, "Minutes without a sign of life after which another run may take over the folder."
+    )
+    service_account: str | None = option(
+        None, "Service account of the pods; null: the one that Kubeflow Pipelines takes."
     )
     defaults: DefaultStepConfig = section(DefaultStepConfig, "What every step gets.")
     steps: dict[str, StepConfig] = option(

@@ -19,7 +19,10 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from babelrank.components.artifacts import DriftMeasures
 from babelrank.components.config import from_dict
+from babelrank.components.evaluation import drift_component
+from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
 from babelrank.components.evaluation.evaluator import (
     BASELINE,
     CANDIDATE,
@@ -109,6 +112,7 @@ def evaluate(
     baseline: str | None = None,
     objective: str = "click",
     weight: str | None = None,
+    drift: DriftReport | None = None,
 ) -> tuple[Verdict, str, Any]:
     """Runs the executor; the verdict, the evaluation's folder and the blessing."""
     config = from_dict(RankingEvaluationConfig, gate, "evaluation")
@@ -127,6 +131,11 @@ def evaluate(
     sources = {"examples": [inputs["examples"]], "model": [inputs[candidate]]}
     if baseline is not None:
         sources["baseline_model"] = [inputs[baseline]]
+    if drift is not None:
+        measures = DriftMeasures()
+        measures.uri = str(folder / "drift")
+        drift_component.save(drift, measures.uri)
+        sources["drift"] = [measures]
     Executor(context).Do(
         sources,
         {"evaluation": [evaluation], "blessing": [blessing]},
@@ -251,6 +260,52 @@ def test_rating(inputs: dict[str, Any], tmp_path: Path):
         f"rmse is {wanted['rmse']:.4f}, above evaluation.max_rmse = 0.1."
     )
     assert set(slice_arrays(uri, "")) == {tfma_metrics.BUCKETS}
+
+
+@pytest.mark.parametrize("action", ["report", "refuse"])
+def test_drift_refuses_only_when_it_may(inputs: dict[str, Any], tmp_path: Path, action: Any):
+    sentences = "os drifted.", "os is skewed."
+    moved = FeatureDrift(
+        feature="os",
+        kind="categorical",
+        drift=0.5,
+        skew=0.5,
+        bound=0.1,
+        missing=0.0,
+        beyond=sentences,
+    )
+    drift = DriftReport(action=action, split="test", notes=(), features=(moved,))
+    verdict, _, blessing = evaluate(inputs, tmp_path, {"min_auc": 0.5}, drift=drift)
+    refused = action == "refuse"
+    assert verdict.blessed is not refused
+    assert blessing.get_int_custom_property("blessed") == (0 if refused else 1)
+    broken = [finding.text for finding in verdict.findings if not finding.ok]
+    assert broken == (list(sentences) if refused else [])
+    assert any("evaluation.min_auc" in finding.text for finding in verdict.findings)
+
+
+def test_a_model_that_was_rolled_back_is_refused(inputs: dict[str, Any], tmp_path: Path):
+    model = standard_artifacts.Model()
+    model.uri, model.id = inputs["good"].uri, 9
+    model.set_string_custom_property("rolled_back", "it shouts")
+    bad = {**inputs, "bad": model}
+    verdict, _, blessing = evaluate(bad, tmp_path, {"min_auc": 0.5}, candidate="bad")
+    assert not verdict.blessed
+    assert blessing.get_int_custom_property("blessed") == 0
+    broken = [finding.text for finding in verdict.findings if not finding.ok]
+    assert broken == ["This very model was rolled back: it shouts."]
+
+
+def test_the_blessing_has_what_a_pushed_version_tells(inputs: dict[str, Any], tmp_path: Path):
+    examples = standard_artifacts.Examples()
+    examples.uri, examples.split_names = inputs["examples"].uri, '["test"]'
+    examples.set_string_custom_property("spans", "[3, 4]")
+    given = {**inputs, "examples": examples}
+    verdict, _, blessing = evaluate(given, tmp_path, {"min_auc": 0.5})
+    assert blessing.get_string_custom_property("spans") == "[3, 4]"
+    metrics = json.loads(blessing.get_string_custom_property("metrics"))
+    assert metrics["auc"] == verdict.candidate[OVERALL]["auc"]
+    assert not any(name.endswith(("_low", "_high")) for name in metrics)
 
 
 def test_verdict_round_trip(tmp_path: Path):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from babelrank.components.evaluation import page, report, wording
+from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
 from babelrank.components.evaluation.report import (
     Charts,
     Finding,
@@ -275,6 +276,30 @@ def test_refused_page_names_the_reason_first(tmp_path: Path) -> None:
     assert "✗ refused calibration 1.3 on slice hour=3 is above 1.1. ✓ passed fine." in page.text
 
 
+BLESSED = dataclasses.replace(
+    PUSHED, status="blessed", pushed_model=None, not_pushed="push.enabled is <false>."
+)
+BACK = dataclasses.replace(
+    BLESSED, status="refused", not_pushed="version 7 with this very model was rolled back."
+)
+
+
+def test_a_page_says_why_a_good_model_was_not_pushed(tmp_path: Path) -> None:
+    _, page = _page(tmp_path, BLESSED)
+    words = "Blessed, not pushed The model passed the gate; nothing was pushed: push.enabled is"
+    assert f"{words} <false>." in page.text
+    _, page = _page(tmp_path, BACK)
+    assert "Refused The model passed the gate; nothing was pushed: version 7 with" in page.text
+
+
+def test_verdict_lines_say_why_a_good_model_was_not_pushed() -> None:
+    lines = verdict_lines(BLESSED)
+    assert lines[0].startswith("BLESSED, not pushed  auc")
+    assert "  passed the gate; not pushed: push.enabled is <false>." in lines
+    assert verdict_lines(BACK)[0].startswith("REFUSED  auc")
+    assert not any("not pushed" in line for line in verdict_lines(PUSHED))
+
+
 def test_failed_page_shows_error_and_bad_rows(tmp_path: Path) -> None:
     _, page = _page(tmp_path, FAILED)
     for text in (
@@ -329,7 +354,7 @@ def test_run_json_has_exactly_these_keys(tmp_path: Path, summary: RunSummary) ->
         *("status", "blessed", "pushed_model", "metrics", "baseline", "rows", "seconds", "spans"),
         *("versions", "run_id", "pipeline", "task", "started", "split", "splits", "verdict"),
         *("steps", "optimum", "intervals", "p_values", "signatures", "languages", "vocabulary"),
-        *("warm_start", "privacy", "skipped"),
+        *("warm_start", "privacy", "skipped", "drift", "not_pushed"),
     }
 
 
@@ -504,3 +529,71 @@ def test_private_training_is_told_in_the_report_and_briefly_in_the_terminal(tmp_
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"{words} out of 9000. It covers this." in html
     assert "The loss diverged 1 times; training went on without epoch 0, batch 7." in html
+
+
+MOVED = DriftReport(
+    action="report",
+    split="test",
+    notes=("Skew was measured but not judged.",),
+    features=(
+        FeatureDrift(
+            feature="os<1>",
+            kind="categorical",
+            drift=0.31,
+            skew=0.02,
+            bound=0.2,
+            missing=0.0,
+            beyond=("os<1> drifted; most changed: 'a\x1b'.",),
+        ),
+        FeatureDrift(feature="price", kind=None, drift=None, skew=None, bound=None, missing=1.0),
+    ),
+)
+
+
+def test_drift_in_run_json(tmp_path: Path) -> None:
+    summary = dataclasses.replace(PUSHED, drift=MOVED)
+    assert _run_json(tmp_path, summary)["drift"] == {
+        "os<1>": {
+            "kind": "categorical",
+            "drift": 0.31,
+            "skew": 0.02,
+            "bound": 0.2,
+            "missing": 0.0,
+            "beyond": True,
+        },
+        "price": {
+            "kind": None,
+            "drift": None,
+            "skew": None,
+            "bound": None,
+            "missing": 1.0,
+            "beyond": False,
+        },
+    }
+    assert _run_json(tmp_path, PUSHED)["drift"] is None
+
+
+def test_verdict_lines_warn_of_what_drifted_too_far_unless_the_verdict_says_so() -> None:
+    (line,) = (x for x in verdict_lines(dataclasses.replace(PUSHED, drift=MOVED)) if "os<1>" in x)
+    assert line == "  !   os<1> drifted; most changed: 'a\\x1b'."
+    refusing = dataclasses.replace(MOVED, action="refuse")
+    lines = verdict_lines(dataclasses.replace(REFUSED, drift=refusing))
+    assert not any("os<1>" in line for line in lines)
+
+
+def test_drift_on_the_page(tmp_path: Path) -> None:
+    page, _ = _page(tmp_path, dataclasses.replace(PUSHED, drift=MOVED))
+    section = page[page.index('<h2 id="drift">') :]
+    section = section[: section.index("</section>")]
+    assert "os&lt;1&gt;" in section
+    assert "! warning" in section
+    assert "Skew was measured but not judged." in section
+    assert section.index("os&lt;1&gt; <span") < section.index("price")  # in the order given
+    assert section.count("✗ beyond") == 1
+    assert re.search(r'<td class="n bad">0\.310</td>\s*<td class="n">0\.020</td>', section)
+    assert 'id="drift"' not in _page(tmp_path, PUSHED)[0]
+
+
+def test_drift_that_refuses_on_the_page(tmp_path: Path) -> None:
+    refusing = dataclasses.replace(MOVED, action="refuse")
+    assert "✗ refused" in _page(tmp_path, dataclasses.replace(FAILED, drift=refusing))[0]

@@ -60,10 +60,12 @@ def test_no_rows_at_all():
 def test_total_and_json():
     first = with_bad(3, a=1)
     first.written.update(train=2)
+    first.spans.update({"7": 3})
     second = with_bad(5, a=1, b=1)
     second.written.update(train=1, eval=1)
     second.dropped.update(label_missing=1)
     second.counts.update({"join_unmatched:id": 2})
+    second.spans.update({"7": 1, "8": 4})
     whole = total(Summary.from_json(part.to_json()) for part in (first, second))
     assert whole == Summary(
         8,
@@ -72,5 +74,14 @@ def test_total_and_json():
         Counter(label_missing=1),
         Counter({"join_unmatched:id": 2}),
         {"a": ("a.csv", bad("a", 2)), "b": ("b.csv", bad("b", 2))},
+        Counter({"7": 4, "8": 4}),
     )
     whole.check_balance()
+
+
+def test_the_newest_of_several_spans_must_have_rows():
+    summary = Summary(3, spans=Counter({"1": 2, "3": 1}))
+    summary.check_spans([1, 2, 3])  # nothing happened on day 2
+    with pytest.raises(InputError, match="span 2, the newest one, has no rows, so there is"):
+        summary.check_spans([1, 2])
+    Summary().check_spans([0])  # without spans; another check says so

@@ -244,6 +244,16 @@ def test_negatives_are_thinned_in_train_only_and_weighted(tmp_path):
     assert np.mean([record["label"][0] for record in held_out]) == pytest.approx(0.1, abs=0.001)
 
 
+def test_examples_that_are_not_thinned_weigh_one(tmp_path):
+    """So that all splits have the weights that statistics and training count by."""
+    path = tmp_path / "log.csv"
+    path.write_text(rows(*(f"u{i % 7},{i % 2},{i},2" for i in range(700))))
+    run = Run(tmp_path, data_config(path, keep_negatives=0.25), SplitsConfig(by="u", eval=0.3))
+    held_out = [*run.records("eval"), *run.records("test")]
+    assert {record["sample_weight"][0] for record in held_out} == {1.0}
+    assert {record["sample_weight"][0] for record in run.records("train")} == {1.0, 4.0}
+
+
 def test_the_same_records_from_several_processes(tmp_path):
     for number in range(4):
         lines = [f"u{i},{i % 2},{i},{i}.5" for i in range(number * 500, number * 500 + 500)]

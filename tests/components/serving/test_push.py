@@ -1,162 +1,98 @@
-"""Tests of pushing: complete or not at all, versions that only rise, nothing pushed twice."""
+"""Tests of the Pusher: what it pushes, what it does not, and what it says about it."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from tfx.dsl.components.base import base_executor
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
 
-from babelrank.components.serving import push as pushing
-from babelrank.components.serving.push import MANIFEST, digest, push, versions
+from babelrank.components.serving.push import Executor
+from babelrank.components.serving.versions import Ledger, Manifest, RolledBack, digest, versions
+
+
+class Pushing:
+    """A model, its blessing, and the folder of versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.serving = folder / "serving"
+        self.model = standard_artifacts.Model()
+        self.model.uri = str(folder / "model")
+        self.path = folder / "model" / "Format-Serving"
+        self.path.mkdir(parents=True)
+        (self.path / "saved_model.pb").write_text("one")
+        self.blessing = standard_artifacts.ModelBlessing()
+        self.blessing.set_int_custom_property("blessed", 1)
+
+    def push(self, custom: dict[str, Any] | None = None) -> Any:
+        """Runs the executor; returns the artifact that it makes."""
+        pushed = standard_artifacts.PushedModel()
+        where = pusher_pb2.PushDestination()
+        where.filesystem.base_directory = str(self.serving)
+        Executor(base_executor.BaseExecutor.Context(pipeline_run_id="run-1")).Do(
+            {"model": [self.model], "model_blessing": [self.blessing]},
+            {"pushed_model": [pushed]},
+            {
+                "push_destination": json_format.MessageToJson(where),
+                "custom_config": json.dumps(custom),
+            },
+        )
+        return pushed
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return make(tmp_path / "model", "one")
+def pushing(tmp_path: Path) -> Pushing:
+    return Pushing(tmp_path)
 
 
-def make(folder: Path, content: str) -> Path:
-    (folder / "variables").mkdir(parents=True)
-    (folder / "saved_model.pb").write_text(content)
-    (folder / "variables" / "variables.index").write_text("v")
-    return folder
+def test_a_blessed_model_is_pushed_with_what_the_gate_measured(pushing: Pushing):
+    pushing.blessing.set_string_custom_property("spans", "[3, 4]")
+    pushing.blessing.set_string_custom_property("metrics", '{"auc": 0.75}')
+    pushed = pushing.push({"enabled": True})
+    (version,) = versions(pushing.serving)
+    manifest = Manifest.of(version)
+    assert manifest is not None
+    assert (manifest.run_id, manifest.spans, manifest.metrics) == ("run-1", (3, 4), {"auc": 0.75})
+    assert manifest.source == str(pushing.path)
+    assert pushed.get_int_custom_property("pushed") == 1
+    assert pushed.get_string_custom_property("pushed_destination") == str(version)
+    assert pushed.get_string_custom_property("digest") == manifest.digest == digest(pushing.path)
+    assert pushed.get_int_custom_property("new_version") == 1
+    again = pushing.push()
+    assert (again.get_int_custom_property("pushed"), versions(pushing.serving)) == (1, [version])
+    assert again.get_int_custom_property("new_version") == 0
 
 
-def content(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+def test_what_is_not_blessed_is_not_pushed(pushing: Pushing):
+    pushing.blessing.set_int_custom_property("blessed", 0)
+    pushed = pushing.push({"enabled": True})
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert pushed.get_string_custom_property("not_pushed") == ""
+    assert not pushing.serving.exists()
 
 
-def test_a_push_is_a_copy_with_a_manifest(model: Path, tmp_path: Path):
-    before = int(time.time())
-    version, new = push(model, tmp_path / "deep" / "serving")
-    assert new
-    assert version.parent == tmp_path / "deep" / "serving"
-    assert before <= int(version.name) <= time.time()
-    assert content(version) == content(model) | {MANIFEST}
-    assert (version / "saved_model.pb").read_text() == "one"
-    manifest = json.loads((version / MANIFEST).read_text())
-    assert manifest == {"digest": digest(model), "source": str(model)}
-    assert content(model) == {"saved_model.pb", "variables/variables.index"}
+def test_nothing_is_pushed_where_that_is_off(pushing: Pushing):
+    pushed = pushing.push({"enabled": False})
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert pushed.get_string_custom_property("not_pushed") == "push.enabled is false."
+    assert not pushing.serving.exists()
 
 
-def test_the_same_model_is_not_pushed_twice(model: Path, tmp_path: Path):
-    serving = tmp_path / "serving"
-    version, _ = push(model, serving)
-    again = shutil.copytree(model, tmp_path / "elsewhere")
-    assert push(again, serving) == (version, False)
-    assert push(version, serving) == (version, False)  # the manifest does not count
-    assert versions(serving) == [version]
-
-
-def test_what_is_served_is_what_was_pushed_last(model: Path, tmp_path: Path):
-    serving = tmp_path / "serving"
-    first, _ = push(model, serving)
-    second, _ = push(make(tmp_path / "other", "two"), serving)
-    third, new = push(model, serving)
-    assert new
-    assert versions(serving) == [first, second, third]
-
-
-def test_the_leftovers_of_a_killed_push_go(model: Path, tmp_path: Path):
-    leftover = tmp_path / "serving" / ".pushing-1-1"
-    leftover.mkdir(parents=True)
-    version, _ = push(model, tmp_path / "serving")
-    assert list((tmp_path / "serving").iterdir()) == [version]
-
-
-def test_versions_rise_within_a_second_and_when_the_clock_goes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    clock = iter([100.9, 100.9, 50.0, 200.0])
-    monkeypatch.setattr(pushing.time, "time", lambda: next(clock))
-    pushed = [push(make(tmp_path / f"m{i}", str(i)), tmp_path / "s")[0] for i in range(4)]
-    assert [version.name for version in pushed] == ["100", "101", "102", "200"]
-
-
-def test_foreign_folders_are_left_alone(model: Path, tmp_path: Path):
-    serving = tmp_path / "serving"
-    make(serving / "99999999999", "foreign")
-    make(serving / "latest", "foreign")
-    (serving / "00000000000000000007").mkdir()
-    (serving / "12").write_text("a file")
-    version, new = push(model, serving)
-    assert new
-    assert version.name == "100000000000"
-    assert content(serving / "99999999999") == {"saved_model.pb", "variables/variables.index"}
-    names = [v.name for v in versions(serving)]
-    assert names == ["00000000000000000007", "99999999999", "100000000000"]
-
-
-@pytest.mark.parametrize("manifest", ["", "{", '{"other": 1}'])
-def test_a_broken_manifest_is_no_version_of_ours(model: Path, tmp_path: Path, manifest: str):
-    serving = tmp_path / "serving"
-    version, _ = push(model, serving)
-    (version / MANIFEST).write_text(manifest)
-    assert push(model, serving)[1]
-    assert len(versions(serving)) == 2
-
-
-@pytest.mark.parametrize("step", ["copytree", "_sync", "rename"])
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_what_fails_leaves_nothing(
-    model: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    error: BaseException,
-):
-    serving = tmp_path / "serving"
-    seen = []
-
-    def fail(*paths: object) -> None:
-        seen.append([p.name for p in serving.iterdir()])
-        raise error
-
-    def half(source: Path, target: Path) -> None:
-        target.mkdir()
-        (target / "saved_model.pb").write_text("o")
-        fail()
-
-    if step == "copytree":
-        monkeypatch.setattr(pushing.shutil, "copytree", half)
-    elif step == "_sync":
-        monkeypatch.setattr(pushing, "_sync", fail)
-    else:
-        monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(type(error)):
-        push(model, serving)
-    # While it was being written, no server could have taken it for a version.
-    assert [name[0] for names in seen for name in names] == ["."]
-    assert list(serving.iterdir()) == []
-
-
-def test_everything_is_synced_before_it_is_visible(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    synced: list[tuple[str, bool]] = []
-    serving = tmp_path / "serving"
-
-    def fsync(handle: int) -> None:
-        synced.append((os.readlink(f"/proc/self/fd/{handle}"), bool(versions(serving))))
-
-    monkeypatch.setattr(pushing.os, "fsync", fsync)
-    push(model, serving)
-    before = {Path(path).name for path, visible in synced if not visible}
-    assert before >= {"saved_model.pb", "variables", "variables.index", "babelrank_push.json"}
-    assert [path for path, visible in synced if visible] == [str(serving)]
-
-
-def test_digest_sees_names_and_contents(model: Path, tmp_path: Path):
-    first = digest(model)
-    (model / "empty").mkdir()
-    assert digest(model) == first
-    (model / "saved_model.pb").rename(model / "renamed.pb")
-    assert digest(model) != first
-    (model / "renamed.pb").rename(model / "saved_model.pb")
-    assert digest(model) == first
-    (model / "variables" / "variables.index").write_text("w")
-    assert digest(model) != first
+def test_what_was_rolled_back_does_not_come_back(pushing: Pushing):
+    pushing.serving.mkdir()
+    entry = RolledBack(version="12", reason="it shouts", when="2024-01-05T10:00:00+00:00")
+    Ledger(rolled_back={digest(pushing.path): entry}).save(pushing.serving)
+    pushed = pushing.push()
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert pushed.get_string_custom_property("not_pushed") == (
+        "version 12 with this very model was rolled back at 2024-01-05T10:00:00+00:00: it shouts. "
+        "`babelrank rollback --to 12` would bring it back."
+    )
+    assert versions(pushing.serving) == []
+    (pushing.path / "saved_model.pb").write_text("two")
+    assert pushing.push().get_int_custom_property("pushed") == 1

@@ -153,19 +153,41 @@ def test_texts_outside_of_a_graph(tokenizer):
     assert tokenizer.texts([]) == []
 
 
-def test_in_an_exported_graph(tokenizer, tmp_path):
+def echo(*tokenizers):
+    """A graph that sends each text through the tokenizer of its number."""
+
     class Echo(tf.Module):
         def __init__(self):
             super().__init__()
-            self.tokenizer = tokenizer
+            self.tokenizers = tokenizers
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def __call__(self, text):
-            return self.tokenizer.detokenize(self.tokenizer.tokenize(normalize(text)))
+            cut = [one.tokenize(normalize(text)) for one in self.tokenizers]
+            pairs = zip(self.tokenizers, cut, strict=True)
+            return [one.detokenize(ids) for one, ids in pairs], [ids.to_tensor() for ids in cut]
 
-    tf.saved_model.save(Echo(), str(tmp_path))
+    return Echo()
+
+
+def test_in_an_exported_graph(tokenizer, tmp_path):
+    tf.saved_model.save(echo(tokenizer), str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    assert texts(loaded(tf.constant([f" {text}\u00a0" for text in TEXTS]))) == TEXTS
+    (found,), _ = loaded(tf.constant([f" {text}\u00a0" for text in TEXTS]))
+    assert texts(found) == TEXTS
+
+
+def test_several_models_in_one_process(tmp_path):
+    config = VocabularyConfig(size=20)
+    made = [Tokenizer(subwords.train({word: 1}, config)) for word in ("abcd", "dcbae", "ebd")]
+    text = tf.constant(["abcd"])
+    expected = [one.tokenize(text).to_list() for one in made]
+    assert expected[0] != expected[1] != expected[2]
+    # Source and target in one graph, and another graph with another model, as a baseline has.
+    tf.saved_model.save(echo(*made[:2]), str(tmp_path / "two"))
+    tf.saved_model.save(echo(made[2]), str(tmp_path / "one"))
+    loaded = [tf.saved_model.load(str(tmp_path / name)) for name in ("two", "one")]
+    assert [ids.numpy().tolist() for graph in loaded for ids in graph(text)[1]] == expected
 
 
 @pytest.mark.parametrize("rank", [1, 2])

@@ -1,0 +1,281 @@
+"""The folder that a model server watches: pushed versions, and what is known about them.
+
+A version appears there complete or not at all: it is copied under a temporary name, synced
+to disk and renamed. Versions only rise. Pushing the newest version again changes nothing.
+
+Each version has a manifest in its `assets.extra`. What is to outlast a version stands in the
+ledger, a file beside the versions: which models were rolled back and never come back by
+themselves, and what was in versions that were removed. Servers ignore names that are no numbers.
+
+Imports no TFX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from babelrank.components.errors import ModelError
+
+MANIFEST = "assets.extra/babelrank_push.json"
+LEDGER = "babelrank.json"
+_TEMPORARY = ".pushing-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known about a version.
+
+    Attributes:
+        digest: Of the model; see `digest`.
+        source: Folder that the model was copied from.
+        pushed: When, ISO 8601.
+        run_id: The run that pushed it; empty: none.
+        spans: Spans that the run read.
+        metrics: What the gate measured, by name.
+        copy_of: The version whose content this is, after a rollback; empty: none.
+    """
+
+    digest: str
+    source: str = ""
+    pushed: str = ""
+    run_id: str = ""
+    spans: tuple[int, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    copy_of: str = ""
+
+    @classmethod
+    def of(cls, version: Path) -> Manifest | None:
+        """The manifest of a version; None: something else pushed it."""
+        try:
+            return cls.from_dict(json.loads((version / MANIFEST).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Manifest:
+        """The inverse of `dataclasses.asdict`; keys that a newer version knows are left out."""
+        names = {one.name for one in dataclasses.fields(cls)}
+        known = {key: value for key, value in plain.items() if key in names}
+        return cls(**{**known, "spans": tuple(known.get("spans", ()))})
+
+
+def digest(model: Path) -> str:
+    """SHA-256 over the names and contents of a model's files, but for the push manifest."""
+    whole = hashlib.sha256()
+    for path in sorted(p for p in model.rglob("*") if p.is_file()):
+        name = path.relative_to(model).as_posix()
+        if name != MANIFEST:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            whole.update(f"{name}\t{content}\n".encode())
+    return whole.hexdigest()
+
+
+def push(model: Path, destination: Path, about: Manifest | None = None) -> tuple[Path, bool]:
+    """Pushes a model, unless it is the newest version already.
+
+    An older version with the same content does not count: servers serve the newest.
+
+    Args:
+        model: Folder of the SavedModel.
+        destination: Folder that holds one numbered folder for each version.
+        about: What the manifest says, but for the time; its digest is that of the model. None:
+            digest and source.
+
+    Returns:
+        Folder of the version that holds the model, and whether it is new.
+
+    Raises:
+        OSError: The destination cannot be written; nothing is left behind there.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    about = about or Manifest(digest=digest(model), source=str(model))
+    remove_leftovers(destination)
+    pushed = versions(destination)
+    last = Manifest.of(pushed[-1]) if pushed else None
+    if last is not None and last.digest == about.digest:
+        return pushed[-1], False
+    newest = int(pushed[-1].name) if pushed else 0
+    final = destination / str(max(int(time.time()), newest + 1))
+    temporary = destination / f"{_TEMPORARY}{final.name}-{os.getpid()}"
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    try:
+        shutil.copytree(model, temporary)
+        manifest = temporary / MANIFEST
+        manifest.parent.mkdir(exist_ok=True)
+        manifest.write_text(json.dumps(dataclasses.asdict(about) | {"pushed": now}, indent=1))
+        _sync(temporary)
+        temporary.rename(final)
+        _sync_folder(destination)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return final, True
+
+
+def versions(destination: Path) -> list[Path]:
+    """The pushed versions, oldest first."""
+    found = [p for p in destination.glob("*") if p.name.isdecimal() and p.is_dir()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def leftovers(destination: Path) -> list[Path]:
+    """Folders of pushes that were killed."""
+    return sorted(destination.glob(f"{_TEMPORARY}*"))
+
+
+def remove_leftovers(destination: Path) -> None:
+    """Removes what pushes that were killed left."""
+    for leftover in leftovers(destination):
+        shutil.rmtree(leftover)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack:
+    """A model that was taken out of service.
+
+    Attributes:
+        version: The newest version that it was.
+        reason: Why, in the words of who did it.
+        when: ISO 8601.
+    """
+
+    version: str
+    reason: str
+    when: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What outlasts the versions.
+
+    Attributes:
+        rolled_back: By digest, the models that were taken out of service.
+        removed: By number, the manifests of versions that were removed.
+        unfinished: The version that a rollback goes back to, while it is under way; else empty.
+    """
+
+    rolled_back: Mapping[str, RolledBack] = field(default_factory=dict)
+    removed: Mapping[str, Manifest] = field(default_factory=dict)
+    unfinished: str = ""
+
+    @classmethod
+    def load(cls, destination: Path) -> Ledger:
+        """The ledger of a folder of versions.
+
+        Raises:
+            ModelError: It cannot be read: what was rolled back would be forgotten.
+        """
+        path = destination / LEDGER
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            bad = {key: RolledBack(**value) for key, value in plain["rolled_back"].items()}
+            gone = {key: Manifest.from_dict(value) for key, value in plain["removed"].items()}
+            return cls(rolled_back=bad, removed=gone, unfinished=plain["unfinished"])
+        except FileNotFoundError:
+            return cls()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"{path}: cannot be read ({error!r}); it says which models were rolled back. "
+                f"Restore it, or remove it if no rollback has to be remembered."
+            ) from error
+
+    def save(self, destination: Path) -> None:
+        """Writes it, complete or not at all."""
+        path = destination / LEDGER
+        temporary = path.with_name(f".{LEDGER}-{os.getpid()}")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(self), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        _sync_folder(destination)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version that was pushed.
+
+    Attributes:
+        name: Its number.
+        path: Its folder; None: it was removed.
+        manifest: What is known about it; None: something else pushed it.
+        rolled_back: Set when its model was taken out of service.
+    """
+
+    name: str
+    path: Path | None
+    manifest: Manifest | None
+    rolled_back: RolledBack | None = None
+
+    def digest(self) -> str:
+        """Digest of its model, computed where no manifest tells it."""
+        if self.manifest is not None:
+            return self.manifest.digest
+        return digest(self.path) if self.path is not None else ""
+
+
+def all_versions(destination: Path) -> list[Version]:
+    """What was ever pushed, removed versions included, oldest first.
+
+    Raises:
+        ModelError: The ledger cannot be read.
+    """
+    ledger = Ledger.load(destination)
+    there = {path.name: (path, Manifest.of(path)) for path in versions(destination)}
+    gone = {name: (None, manifest) for name, manifest in ledger.removed.items()}
+    found = []
+    for name, (path, manifest) in sorted({**gone, **there}.items(), key=lambda one: int(one[0])):
+        bad = ledger.rolled_back.get(manifest.digest) if manifest else None
+        found.append(Version(name=name, path=path, manifest=manifest, rolled_back=bad))
+    return found
+
+
+def remove(destination: Path, version: Version) -> None:
+    """Removes a version; the ledger keeps its manifest.
+
+    Raises:
+        ModelError: It is the newest one, which is being served.
+    """
+    there = versions(destination)
+    if version.path is None or version.path == there[-1]:
+        raise ModelError(f"{destination}: version {version.name} is being served, or gone.")
+    if version.manifest is not None:
+        ledger = Ledger.load(destination)
+        removed = {**ledger.removed, version.name: version.manifest}
+        dataclasses.replace(ledger, removed=removed).save(destination)
+    # Not in place: a server must not see half a model.
+    going = version.path.with_name(f"{_TEMPORARY}{version.name}-gone")
+    if going.exists():
+        shutil.rmtree(going)
+    version.path.rename(going)
+    shutil.rmtree(going)
+
+
+def _sync(folder: Path) -> None:
+    """Forces a folder and everything in it to the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

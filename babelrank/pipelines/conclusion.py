@@ -1,0 +1,46 @@
+"""The end of a run, wherever it ran: writes down what it came to."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
+from babelrank.pipelines import notify
+from babelrank.pipelines.config import PipelineConfig
+from babelrank.pipelines.history import RUN
+from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.record import RunRecord
+from babelrank.pipelines.summary import summarize
+
+REPORT = "report.html"
+
+
+def conclude(
+    config: PipelineConfig,
+    out: Path,
+    record: RunRecord,
+    optimum: Mapping[str, float] | None = None,
+) -> RunSummary:
+    """Writes the report and run.json of a run into its folder, and copies into the output folder.
+
+    Whoever wants to know of refusals and failures is told.
+
+    Args:
+        config: The configuration of the run.
+        out: Output folder.
+        record: How far the run came.
+        optimum: The best metrics that any model could reach, where they are known.
+    """
+    folder = Layout(out).runs / record.run_id
+    summary, charts = summarize(config, out, record, optimum)
+    write_run_json(summary, folder / RUN)
+    write_html(summary, charts, folder / REPORT)
+    for name in (REPORT, RUN):  # the latest ones, where they are easy to find
+        shutil.copyfile(folder / name, out / name)
+    problem = notify.tell(config.notify, summary, out / REPORT)
+    if problem is not None:
+        sys.stderr.write(f"babelrank: warning: {problem}\n")
+    return summary

@@ -1,0 +1,85 @@
+"""The message to whoever must know that a run was refused or failed: JSON, sent by POST."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import os
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from babelrank.components.evaluation.report import RunSummary, verdict_lines
+from babelrank.pipelines.operation import NotifyConfig
+
+VARIABLE = "BABELRANK_WEBHOOK"
+TOLD = ("refused", "failed")
+"""States of runs that somebody is told of."""
+_PATIENCE = 10.0  # seconds
+
+
+def tell(
+    config: NotifyConfig,
+    summary: RunSummary,
+    report: Path,
+    environment: Mapping[str, str] | None = None,
+) -> str | None:
+    """Sends the message about a run, if it was refused or failed and there is an address.
+
+    Args:
+        config: Says where to.
+        summary: The run.
+        report: Its report.
+        environment: Environment variables; None: this process's.
+
+    Returns:
+        What went wrong, in a sentence; None if nothing did. Never raises: a run is what it is,
+        whether or not somebody hears of it.
+    """
+    environment = os.environ if environment is None else environment
+    address = config.webhook or environment.get(VARIABLE)
+    if not address or summary.status not in TOLD:
+        return None
+    try:
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise ValueError("takes http:// or https://")
+        request = urllib.request.Request(
+            address,
+            json.dumps(message(summary, report), ensure_ascii=False).encode(),
+            {"Content-Type": "application/json; charset=utf-8"},
+        )
+        with urllib.request.urlopen(request, timeout=_PATIENCE):
+            return None
+    except http.client.HTTPException as error:
+        what = type(error).__name__  # its text may hold the address, which may be a secret
+    except (OSError, ValueError) as error:
+        what = str(error) or type(error).__name__
+    return f"the webhook at {_host(address)} was not told of run {summary.run_id}: {what}"
+
+
+def message(summary: RunSummary, report: Path) -> dict[str, Any]:
+    """What is sent; `text` is all of it in words, as chat programs show it."""
+    first, *rest = verdict_lines(summary)
+    return {
+        "text": "\n".join([f"{summary.pipeline}: {first}", *rest, f"  report: {report}"]),
+        "pipeline": summary.pipeline,
+        "task": summary.task,
+        "run_id": summary.run_id,
+        "status": summary.status,
+        "sentence": first,
+        "verdict": [finding.text for finding in summary.verdict if not finding.ok],
+        "error": next((step.error for step in summary.steps if step.error), None),
+        "spans": list(summary.spans),
+        "metrics": {n: float(v) for n, v in summary.metrics.items() if math.isfinite(v)},
+        "report": str(report),
+    }
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "?"
+    except ValueError:
+        return "?"

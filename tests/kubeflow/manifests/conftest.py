@@ -1,0 +1,50 @@
+"""The tools, and every kustomization, built once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.kubeflow.manifests import tools as tools_module
+from tests.kubeflow.manifests.tools import K8S, Document, Tools
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """Without the tools the tests are skipped, but not in CI."""
+    try:
+        return Tools()
+    except RuntimeError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def built(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Document]]:
+    """The documents of every kustomization, by its folder in k8s/."""
+    return {
+        str(folder.relative_to(K8S)): tools_module.build(folder, tmp_path_factory.mktemp("k8s"))
+        for folder in tools_module.targets()
+    }
+
+
+@pytest.fixture(params=[str(folder.relative_to(K8S)) for folder in tools_module.targets()])
+def kustomization(
+    request: pytest.FixtureRequest, built: dict[str, list[Document]]
+) -> list[Document]:
+    """The documents of one kustomization after the other."""
+    return built[request.param]
+
+
+@pytest.fixture
+def flattened(built: dict[str, list[Document]], tmp_path: Path) -> Path:
+    """A folder with all documents of all kustomizations in one YAML file, each once."""
+    different = {json.dumps(one): one for documents in built.values() for one in documents}
+    text = yaml.safe_dump_all(different.values())
+    (tmp_path / "all.yaml").write_text(text, "utf-8")
+    return tmp_path

@@ -1,0 +1,92 @@
+"""Tests of the last task of a run; the pipelines that end with it are in test_execution.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babelrank.components.errors import BabelRankError
+from babelrank.pipelines.kubeflow import report
+from babelrank.pipelines.kubeflow.run_folder import Decision, Request, RunFolder
+from babelrank.pipelines.lease import Lease
+
+CONFIG = {
+    "name": "clicks",
+    "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
+    "evaluation": {"min_auc": 0.6},
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    before = Path.cwd()
+    yield tmp_path
+    os.chdir(before)
+
+
+@pytest.fixture
+def folder(root: Path) -> RunFolder:
+    """A run that was planned."""
+    out = root / "clicks"
+    made = RunFolder(out, "run-1")
+    made.write_request(Request(task="ranking", config=CONFIG))
+    Lease(out).take("run-1", 60)
+    return made
+
+
+def outputs(root: Path) -> dict[str, Any]:
+    artifact = {"name": "metrics", "uri": "minio://mlpipeline/metrics", "metadata": {}}
+    return {
+        "outputs": {
+            "outputFile": str(root / "kfp" / "output.json"),
+            "artifacts": {"metrics": {"artifacts": [artifact]}},
+        }
+    }
+
+
+def run(root: Path) -> None:
+    given = ["--out", str(root / "clicks"), "--run-id", "run-1", "--html", str(root / "a.html")]
+    report.main([*given, "--executor-input", json.dumps(outputs(root))])
+
+
+def test_metrics_become_properties_of_the_artifact(tmp_path: Path) -> None:
+    report.write_metrics(outputs(tmp_path), {"auc": 0.75, "examples": 12})
+    told = json.loads((tmp_path / "kfp" / "output.json").read_text())
+    (artifact,) = told["artifacts"]["metrics"]["artifacts"]
+    assert artifact["uri"] == "minio://mlpipeline/metrics"
+    assert artifact["metadata"] == {"auc": 0.75, "examples": 12.0}
+
+
+def test_nothing_to_do_leaves_no_run(root: Path, folder: RunFolder) -> None:
+    folder.write_decision(Decision(go=False, reason="Nothing <new>."))
+    run(root)
+    assert not folder.path.exists()
+    assert (root / "a.html").read_text() == "<!doctype html><p>Nothing &lt;new&gt;.</p>"
+    assert Lease(root / "clicks").holder() is None
+
+
+def test_a_step_that_was_killed(root: Path, folder: RunFolder) -> None:
+    folder.write_decision(Decision(go=True, reason="new"))
+    folder.begin("Ingest")
+    run(root)
+    result = json.loads((root / "clicks" / "run.json").read_text())
+    assert result["status"] == "failed"
+    states = {step["name"]: step["state"] for step in result["steps"]}
+    assert (states["Ingest"], states["Trainer"]) == ("failed", "not reached")
+    assert "its pod ended without a word" in (root / "a.html").read_text()
+    assert Lease(root / "clicks").holder() is None
+
+
+def test_a_run_that_has_lost_the_folder_writes_nothing(root: Path, folder: RunFolder) -> None:
+    folder.write_decision(Decision(go=True, reason="new"))
+    Lease(root / "clicks").release("run-1")
+    Lease(root / "clicks").take("run-2", 60)
+    with pytest.raises(BabelRankError, match="the run run-2 has the output folder now"):
+        run(root)
+    assert not (root / "clicks" / "run.json").exists()
+    assert Lease(root / "clicks").holder() == "run-2"
