@@ -12,12 +12,12 @@ bin := $(VENV)/bin
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-other test-all check format bench lock clean
+.PHONY: help setup demo test test-full test-other test-all test-flink test-containers check format bench lock clean
 
 help: ## this text
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="more arguments for the tool"]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'Now: PYTHON=$(PYTHON), environment $(VENV). The first call of a target installs about'
 	@echo '4 GB in a few minutes; another PYTHON rebuilds the environment.'
@@ -39,6 +39,12 @@ test-other: ## what "make test" runs, on the other stack (Debian 13 in a folder,
 
 test-all: test-full ## all tests, on this stack and then on the other one
 	scripts/other-stack test-full
+
+test-flink: setup ## Beam on a real Flink; takes Java, and Maven or BABELRANK_FLINK_JOB_SERVER=JAR
+	$(bin)/python -m pytest tests/beam/test_flink.py -rs $(ARGS)
+
+test-containers: ## build the image with podman and run a compiled pipeline in it (root, 20 minutes)
+	scripts/test-containers
 
 check: setup ## ruff, mypy and the import contracts
 	$(bin)/ruff check .

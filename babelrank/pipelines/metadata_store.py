@@ -1,13 +1,15 @@
-"""Opens ML Metadata's store, with what its client for PostgreSQL lacks.
+"""Opens ML Metadata's store, with what its clients for databases of clusters lack.
 
-Two things that TFX writes, JSON above all, fail there:
+Two things that TFX writes, JSON above all, fail on PostgreSQL:
 
 - A backslash. The client cuts the quotes off a literal that then has a prefix too.
 - A text of more than 2,700 bytes: the column has an index, and PostgreSQL takes no longer entries.
 
-So on PostgreSQL a backslash is kept as a character of Unicode's private use, and a long text in
-pieces, the second and later ones as custom properties of their own. Reading undoes both. The other
-databases get what they are given.
+So a backslash is kept there as a character of Unicode's private use, and a long text in pieces, the
+second and later ones as custom properties of their own. Reading undoes both.
+
+MariaDB, from 11.6 on, ends a transaction when a row has been changed by another one, such as by
+a node that runs at the same time. The client tries again after other conflicts, but not this one.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ml_metadata import MetadataStore
+from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2
 
 _BACKSLASH, _STAND_IN = "\\", "\ue05c"
 _PIECE = "\ue05d"  # between the name of a property and the number of a piece of it
 _LONGEST = 600  # characters; up to 2,400 bytes
 _TRIES = 5
+_CONFLICT = "Record has changed since last read"
 
 
 def open_store(connection: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
@@ -35,7 +38,8 @@ def open_store(connection: metadata_store_pb2.ConnectionConfig) -> MetadataStore
     Raises:
         RuntimeError: It cannot be reached.
     """
-    kind = _PostgreSQLStore if connection.HasField("postgresql") else MetadataStore
+    kinds = {"postgresql": PostgreSQLStore, "mysql": MySQLStore}
+    kind = kinds.get(connection.WhichOneof("config"), MetadataStore)
     for tries_left in reversed(range(_TRIES)):
         try:
             return kind(connection)
@@ -47,7 +51,19 @@ def open_store(connection: metadata_store_pb2.ConnectionConfig) -> MetadataStore
     raise AssertionError("the last try returns or raises")
 
 
-class _PostgreSQLStore(MetadataStore):
+class MySQLStore(MetadataStore):
+    """A store that tries again after every conflict."""
+
+    def _call_method(self, method_name: str, request: Any, response: Any) -> None:
+        try:
+            super()._call_method(method_name, request, response)
+        except errors.InternalError as error:
+            if _CONFLICT in str(error):
+                raise errors.AbortedError(str(error)) from error  # `_call` tries again after it
+            raise
+
+
+class PostgreSQLStore(MetadataStore):
     """A store whose texts may have backslashes and any length."""
 
     def _call(

@@ -38,7 +38,7 @@ class Rollback:
     Attributes:
         back_to: The version whose content is served now.
         now: The version that has it.
-        bad: The versions that were taken out of service.
+        bad: The versions whose models were taken out of service by it.
         models: Folders of the models that lost their blessing.
         restored: Folders of the models that got it back.
     """
@@ -74,6 +74,7 @@ def roll_back(config: PipelineConfig, out: Path, to: str | None, reason: str) ->
         if there[-1].digest() == digest and not ledger.unfinished:
             return Rollback(back_to=target.name, now=there[-1].name)
         bad = _later(known, target)
+        told = [one.name for one in bad if ledger.unfinished or one.rolled_back is None]
         ledger = _noted(ledger, target, bad, reason)
         ledger.save(serving)  # from here on, a second call knows what to do
         from babelrank.pipelines.database import connection
@@ -86,7 +87,7 @@ def roll_back(config: PipelineConfig, out: Path, to: str | None, reason: str) ->
     return Rollback(
         back_to=target.name,
         now=version.name,
-        bad=tuple(one.name for one in bad),
+        bad=tuple(told),
         models=models,
         restored=restored,
     )

@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -96,6 +95,7 @@ def test_pods_are_restricted(built: dict[str, dict[str, Any]], flink: dict[str, 
 
 @pytest.mark.slow
 def test_the_operator_knows_every_field(built: dict[str, dict[str, Any]], tmp_path: Path):
+    jsonschema = pytest.importorskip("jsonschema", reason="kfp brings it on Python 3.11 only")
     artifact = "org.apache.flink:flink-kubernetes-operator-api:1.10.0"
     if not shutil.which("mvn"):
         pytest.skip("there is no `mvn` here to fetch the operator's schema")

@@ -15,7 +15,8 @@ from babelrank.components.evaluation.report import RunSummary, StepSummary, verd
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.run import run_pipeline
 
-pytestmark = pytest.mark.e2e
+# TFX calls what protobuf deprecates, and protobuf blames the caller's caller: us.
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:label:DeprecationWarning")]
 
 FIRST = "Drift: there is no serving model of other examples"
 

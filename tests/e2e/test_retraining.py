@@ -28,7 +28,8 @@ from babelrank.pipelines.database import connection
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.simulator import FILE_NAME, SimulatorConfig, simulate
 
-pytestmark = pytest.mark.e2e
+# Minutes: `make test` has them on the older stack, `make test-all` on both.
+pytestmark = [pytest.mark.e2e, *([pytest.mark.slow] if sys.version_info >= (3, 12) else [])]
 
 DAYS = 10
 ROWS = 3000

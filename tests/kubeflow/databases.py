@@ -92,6 +92,7 @@ def mariadb() -> Iterator[Database]:
         serve = [program, "--no-defaults", f"--datadir={data}", "--bind-address=127.0.0.1"]
         serve += [f"--port={port}", f"--socket={folder}/socket", f"--init-file={begin}"]
         serve += ["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]
+        serve += ["--innodb-snapshot-isolation=ON"]  # what newer versions have by default
         with _server(serve, "mysql", signal.SIGTERM, folder, port):
             yield Database(f"mysql://{USER}@127.0.0.1:{port}/{NAME}", PASSWORD)
 

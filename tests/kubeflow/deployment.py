@@ -115,7 +115,7 @@ class Killer:
             if not _alive(group):
                 return
             time.sleep(0.05)
-        time.sleep(random.random())
+        time.sleep(random.random() / 5)
         if _alive(group):
             with contextlib.suppress(ProcessLookupError), self._lock:
                 os.killpg(group, signal.SIGKILL)

@@ -6,6 +6,7 @@ BABELRANK_WRITE_GOLDEN=1 writes the golden files anew; look at the difference be
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 from pathlib import Path
@@ -155,6 +156,16 @@ def test_a_retraining_starts_from_the_last_blessed_model() -> None:
     plain = next(yaml.safe_load_all(compiled("ranking")))["deploymentSpec"]["executors"]
     assert "exec-last-model" not in plain
     assert "--retrain" not in plain["exec-plan"]["container"]["args"]
+
+
+def test_the_configuration_holds_nothing_that_kubernetes_or_argo_expand() -> None:
+    path = "logs/$(HOME)/{{workflow.name}}/day={YYYY}{MM}{DD}.csv"
+    spec = next(yaml.safe_load_all(compiled("ranking", False, f"data.path='{path}'")))
+    arguments = spec["deploymentSpec"]["executors"]["exec-plan"]["container"]["args"]
+    config = arguments[arguments.index("--config") + 1]
+    assert "$" not in config
+    assert "{{" not in config
+    assert json.loads(config)["data"]["path"] == path
 
 
 def test_the_fingerprint_follows_the_graph() -> None:

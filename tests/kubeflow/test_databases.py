@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,24 @@ def test_a_wrong_password_is_an_error(each_database: Database):
     assert "wrong" not in str(raised.value)
 
 
+def _write(server: Database) -> None:
+    """What steps do: note that they run, look at the others, note that they have ended."""
+    store = open_store(_connection(server, server.password))
+    number = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Step"))
+    for _ in range(20):
+        execution = metadata_store_pb2.Execution(type_id=number)
+        execution.last_known_state = metadata_store_pb2.Execution.RUNNING
+        (execution.id,) = store.put_executions([execution])
+        store.get_executions_by_type("Step")
+        execution.last_known_state = metadata_store_pb2.Execution.COMPLETE
+        store.put_executions([execution])
+
+
 def test_several_steps_at_a_time(each_database: Database):
-    config = _connection(each_database, each_database.password)
-
-    def write(step: int) -> None:
-        store = open_store(config)
-        number = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Step"))
-        for _ in range(10):
-            store.put_executions([metadata_store_pb2.Execution(type_id=number, name=None)])
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, range(4)))
-    assert len(open_store(config).get_executions_by_type("Step")) == 40
+    # In processes: threads wait for each other in the client.
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_write, 4 * [each_database]))
+    store = open_store(_connection(each_database, each_database.password))
+    found = store.get_executions_by_type("Step")
+    assert len(found) == 80
+    assert {one.last_known_state for one in found} == {metadata_store_pb2.Execution.COMPLETE}

@@ -118,6 +118,7 @@ def test_ranking_twice_and_then_nothing_to_do(
     assert result["baseline"]
     assert_all_done(ranking, second)
     codes = {name: [a.code for a in task.attempts] for name, task in second.tasks.items()}
+    assert killer.killed
     for name in killer.killed:
         assert codes[name] == [-signal.SIGKILL, 0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def run(root: Path) -> None:
 
 
 def test_metrics_become_properties_of_the_artifact(tmp_path: Path) -> None:
-    report.write_metrics(outputs(tmp_path), {"auc": 0.75, "examples": 12})
+    report.write_metrics(outputs(tmp_path), {"auc": 0.75, "examples": 12, "rmse": math.nan})
     told = json.loads((tmp_path / "kfp" / "output.json").read_text())
     (artifact,) = told["artifacts"]["metrics"]["artifacts"]
     assert artifact["uri"] == "minio://mlpipeline/metrics"

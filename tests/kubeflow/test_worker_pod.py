@@ -80,7 +80,7 @@ def test_it_makes_a_valid_tf_job(
         monkeypatch.setenv(name, value)
     (tmp_path / "job.json").write_text("{}")
     job = tf_job.manifest(
-        "clicks", "clicks", {"Worker": 2}, tf_job.worker_pod(2), tmp_path / "job.json"
+        "clicks", "clicks", {"Worker": 2}, tf_job.worker_pod(2), tmp_path / "job.json", "/out"
     )
     assert list(violations(job)) == []
     assert json.loads(variables[tf_job.VARIABLE]) == made(changes)

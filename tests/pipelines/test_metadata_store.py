@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
 
-from babelrank.pipelines.metadata_store import join, replace, split
+from babelrank.pipelines.metadata_store import MySQLStore, join, replace, split
 
 
 def test_a_character_is_replaced_in_all_texts_and_nowhere_else():
@@ -61,3 +65,27 @@ def test_long_texts_are_split_and_joined():
 
     join(request)
     assert request == kept
+
+
+@pytest.mark.parametrize(
+    ("message", "calls"), [("Record has changed since last read in table 'Type'", 2), ("other", 1)]
+)
+def test_conflicts_are_tried_again(message: str, calls: int, monkeypatch: pytest.MonkeyPatch):
+    made = []
+
+    def call_method(self: Any, *arguments: Any) -> None:
+        made.append(arguments)
+        if len(made) == 1:
+            raise errors.InternalError(message)
+
+    monkeypatch.setattr(MetadataStore, "_call_method", call_method)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    memory = metadata_store_pb2.ConnectionConfig()
+    memory.fake_database.SetInParent()
+    store = MySQLStore(memory)
+    if calls == 1:
+        with pytest.raises(errors.InternalError, match=message):
+            store.get_artifacts()
+    else:
+        assert store.get_artifacts() == []
+    assert len(made) == calls

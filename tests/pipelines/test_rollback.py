@@ -71,7 +71,7 @@ def test_back_and_further_back(shop: Shop):
     assert shop.back().back_to == names[1]
     assert shop.words() == ["a", "b", "(c)", "b"]
     done = shop.back()
-    assert done.back_to == names[0]
+    assert (done.back_to, done.bad) == (names[0], (names[1],))  # c was rolled back before
     assert shop.words() == ["a", "(b)", "(c)", "(b)", "a"]
     with pytest.raises(BabelRankError, match="no version to go back to: no other model than that"):
         shop.back()
@@ -149,7 +149,7 @@ def test_not_while_a_run_is_going_on(shop: Shop):
 def test_a_second_call_finishes_what_a_killed_one_began(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, killed: str
 ):
-    first, _ = shop.push("a"), shop.push("b")
+    first, second = shop.push("a"), shop.push("b")
     withdrawn: list[str] = []
     real, saves = blessings.Blessings.withdraw, []
 
@@ -180,7 +180,7 @@ def test_a_second_call_finishes_what_a_killed_one_began(
         with pytest.raises(KeyboardInterrupt):
             shop.back(reason="first")
     done = shop.back(reason="second")
-    assert done.back_to == first
+    assert (done.back_to, done.bad) == (first, (second,))
     assert withdrawn[-1:] == ["b"]
     assert shop.words() == ["a", "(b)", "a"]
     assert Ledger.load(shop.serving).unfinished == ""

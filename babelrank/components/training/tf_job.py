@@ -23,6 +23,8 @@ from babelrank.components.training.config import TrainingConfig
 VARIABLE = "BABELRANK_WORKER_POD"
 FINGERPRINT = "babelrank/fingerprint"
 """Annotation: two TFJobs with the same one do the same."""
+FOLDER = "babelrank/folder"
+"""Label: which trainings may not go on beside each other."""
 CONTAINER, PORT = "tensorflow", 2222
 """What the operator calls the container that trains, and its port."""
 JOB_LABEL = "training.kubeflow.org/job-name"
@@ -41,7 +43,9 @@ class WorkerPod:
 
     labels: dict[str, str] = option({}, "Labels of the pods.")
     spec: dict[str, Any] = option({}, "A Kubernetes PodSpec with one container.")
-    restarts: int = option(2, "How often the pods are started again before the training fails.")
+    restarts: int = option(
+        2, "How often the pods are started again, without a new checkpoint, before it is a failure."
+    )
     timeout: int | None = option(None, "Seconds after which the training is ended; null: none.")
 
 
@@ -108,6 +112,7 @@ def manifest(
     counts: Mapping[str, int],
     pod: WorkerPod,
     job: Path,
+    folder: str,
     owners: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """The TFJob.
@@ -118,6 +123,7 @@ def manifest(
         counts: Pods by kind.
         pod: What they are like.
         job: File that each reads; see `worker.write_job`. It is there.
+        folder: Of the trainings of the pipeline: of one at a time.
         owners: References to the pods without which the job is not wanted any more.
     """
     labels = {
@@ -127,6 +133,7 @@ def manifest(
         "babelrank/pipeline": re.sub(r"[^\w.-]", "-", pipeline, flags=re.ASCII)[:63].strip("-_."),
     }
     template = _template(pod, {**labels, **pod.labels}, job)
+    labels[FOLDER] = hashlib.sha256(folder.encode()).hexdigest()[:32]
     # No backoffLimit: with ExitCode the operator either never counts up to it or, if it is 0,
     # deletes the pods before anybody has read why they failed. The follower counts.
     policy: dict[str, Any] = {"cleanPodPolicy": "Running", "ttlSecondsAfterFinished": _KEPT}

@@ -76,6 +76,17 @@ class Cluster:
         """
         return _or_none(lambda: self._call(self._jobs.get_namespaced_custom_object, name=name))
 
+    def jobs(self, label: str) -> list[str]:
+        """Names of the TFJobs that have a label, `key=value`.
+
+        Raises:
+            Unreachable: No answer.
+            BabelRankError: We may not ask.
+        """
+        call = self._jobs.list_namespaced_custom_object
+        found = _or_none(lambda: self._call(call, label_selector=label)) or {"items": []}
+        return [job["metadata"]["name"] for job in found["items"]]
+
     def create(self, manifest: Mapping[str, Any]) -> None:
         """Makes a TFJob.
 
@@ -241,8 +252,8 @@ def _asked(ask: Callable[[], T]) -> T:
 
 
 _REMEDY = (
-    "\nThe service account of the Trainer step needs the rights to get, create, patch and delete "
-    "tfjobs (kubeflow.org), to get and list pods, and to get pods/log in its namespace; "
+    "\nThe service account of the Trainer step needs the rights to get, list, create, patch and "
+    "delete tfjobs (kubeflow.org), to get and list pods, and to get pods/log in its namespace; "
     "k8s/ has a Role for that."
 )
 

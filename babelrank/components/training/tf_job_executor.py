@@ -7,6 +7,7 @@ where this try's artifacts will be: so the next try finds what the last one has 
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,23 @@ def train(fn_args: Any, run_fn: str, pipeline: str) -> None:
         tf_job.replicas(workers, servers),
         pod,
         handover.job,
+        str(work.parent),
         [owner] if owner else [],
     )
     with StopRequest() as stop:
         follower = Follower(tf_job_cluster.connect(), manifest, stop)
         try:
             follower.start(handover.complete, handover.clear)
-            follower.follow(pod.restarts)
+            follower.follow(pod.restarts, partial(_checkpoints, work))
             handover.take()
         finally:
             follower.delete()
     handover.remove()
+
+
+def _checkpoints(work: Path) -> list[str]:
+    """Names of the checkpoints in the folder of a training."""
+    return sorted(path.name for path in work.glob("checkpoints/step-*"))
 
 
 class Handover:
@@ -104,7 +111,6 @@ class Handover:
         self._path, self._fn_args = path, fn_args
         self._model, self._run = path / "model", path / "model_run"
 
-    @property
     def complete(self) -> bool:
         """Whether a model lies here."""
         return self._model.exists()
@@ -127,7 +133,7 @@ class Handover:
         Raises:
             BabelRankError: There is none.
         """
-        if not self.complete:
+        if not self.complete():
             raise BabelRankError(
                 f"{self._model}: the TFJob has ended well, and there is no model here. Do its pods "
                 f"mount the same volume at the same path (kubernetes.steps.Worker)?"

@@ -9,7 +9,7 @@ from typing import Any, TextIO, TypeVar
 
 from babelrank.components.errors import RESUME, BabelRankError, Interrupted
 from babelrank.components.training.interruption import StopRequest
-from babelrank.components.training.tf_job import FINGERPRINT
+from babelrank.components.training.tf_job import FINGERPRINT, FOLDER
 from babelrank.components.training.tf_job_cluster import (
     Cluster,
     Existing,
@@ -53,13 +53,14 @@ class Follower:
         # How the newest pod of a name that has ended did so.
         self._ends: dict[str, str] = {}
         self._codes: dict[str, int] = {}
-        self._chiefs: list[str] = []
+        self._chief, self._starts = "", 0
+        self._progress: Any = None
 
-    def start(self, complete: bool, prepare: Callable[[], None]) -> None:
+    def start(self, complete: Callable[[], bool], prepare: Callable[[], None]) -> None:
         """Makes the TFJob, or finds it where an earlier try has left it.
 
         Args:
-            complete: Whether the model of a TFJob that has succeeded would be there.
+            complete: Tells of a TFJob that has succeeded whether its model is there.
             prepare: Called before a new one is made, when no pod of an older one is left.
 
         Raises:
@@ -69,11 +70,12 @@ class Follower:
         while not self._patiently(lambda: self._started(complete, prepare)):
             self._wait()
 
-    def follow(self, restarts: int) -> None:
+    def follow(self, restarts: int, progress: Callable[[], Any]) -> None:
         """Returns when the TFJob has succeeded.
 
         Args:
-            restarts: How often the chief may be started again.
+            restarts: How often the chief may be started again without progress.
+            progress: Gives another value when the training has come further.
 
         Raises:
             Interrupted: Somebody wants it to end.
@@ -83,6 +85,7 @@ class Follower:
             job = self._patiently(lambda: self._cluster.job(self._name))
             pods = self._patiently(lambda: self._cluster.pods(self._name))
             self._look_at(pods)
+            self._count_starts(pods, progress)
             if job is None:
                 raise BabelRankError(
                     f"{self._shown} is gone: somebody has deleted it. Run the step again; the "
@@ -93,10 +96,10 @@ class Follower:
                 return
             if (why := _condition(job, "Failed")) is not None:
                 raise self._failure(f"has failed: {why or 'no reason given.'}", pods)
-            if len(self._chiefs) > restarts + 1:
+            if self._starts > restarts + 1:
                 raise self._failure(
-                    f"was started again {restarts} times, as often as kubernetes.steps.Worker."
-                    f"retries allows, and ended before it was done.",
+                    f"was started again {restarts} times without a new checkpoint, as often as "
+                    f"kubernetes.steps.Worker.retries allows.",
                     pods,
                 )
             self._wait()
@@ -110,12 +113,13 @@ class Follower:
         except BabelRankError as error:
             self._say(f"{error} It is left behind: kubectl delete tfjob {self._name}")
 
-    def _started(self, complete: bool, prepare: Callable[[], None]) -> bool:
+    def _started(self, complete: Callable[[], bool], prepare: Callable[[], None]) -> bool:
         found = self._cluster.job(self._name)
         if found is None:
             if self._cluster.pods(self._name):
                 return False  # those of one that was deleted; they write where ours would
             prepare()
+            self._delete_strays()
             return self._create()
         self._there = True
         if "deletionTimestamp" in found["metadata"]:
@@ -129,6 +133,12 @@ class Follower:
         self._say(f"{self._shown} is there from an earlier try; following it")
         return True
 
+    def _delete_strays(self) -> None:
+        """Deletes TFJobs of other trainings in the folder: their runs were ended by force."""
+        for name in self._cluster.jobs(f"{FOLDER}={self._manifest['metadata']['labels'][FOLDER]}"):
+            self._say(f"TFJob {self._cluster.namespace}/{name} is left from another run; deleting")
+            self._cluster.delete(name)
+
     def _create(self) -> bool:
         try:
             self._cluster.create(self._manifest)
@@ -141,17 +151,15 @@ class Follower:
         self._say(f"{self._shown} was made")
         return True
 
-    def _fits(self, found: Mapping[str, Any], complete: bool) -> bool:
+    def _fits(self, found: Mapping[str, Any], complete: Callable[[], bool]) -> bool:
         """Whether a TFJob does what ours would, and still can."""
         ours, theirs = self._manifest["metadata"], found["metadata"]
         same = theirs.get("annotations", {}).get(FINGERPRINT) == ours["annotations"][FINGERPRINT]
-        lost = _condition(found, "Succeeded") is not None and not complete
+        lost = _condition(found, "Succeeded") is not None and not complete()
         return same and not lost and _condition(found, "Failed") is None
 
     def _look_at(self, pods: list[Pod]) -> None:
         for pod in pods:
-            if pod.chief and pod.uid not in self._chiefs:
-                self._chiefs.append(pod.uid)
             if pod.exit_code is not None:
                 self._ends[pod.name] = pod.state
                 self._codes[pod.name] = pod.exit_code
@@ -163,6 +171,13 @@ class Follower:
             if self._states.get(pod.name) != state:
                 self._states[pod.name] = state
                 self._say(f"{pod.name}: {pod.state}")
+
+    def _count_starts(self, pods: list[Pod], progress: Callable[[], Any]) -> None:
+        for pod in pods:
+            if pod.chief and pod.uid != self._chief:
+                now = progress()
+                self._starts = self._starts + 1 if now == self._progress else 1
+                self._chief, self._progress = pod.uid, now
 
     def _failure(self, what: str, pods: list[Pod]) -> BabelRankError:
         """What to say of a TFJob that has failed: with the last lines of the pod that did."""

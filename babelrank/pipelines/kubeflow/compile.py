@@ -150,7 +150,7 @@ class _Pipeline:
         return _component(component, name)
 
     def _plan_component(self) -> Any:
-        config = json.dumps(to_dict(self._config), sort_keys=True, ensure_ascii=False)
+        config = _argument(to_dict(self._config))
         command = [
             *self._command("plan"),
             *("--pipeline", self._config.task, "--config", config),
@@ -202,6 +202,12 @@ class _Pipeline:
         kubernetes = self._config.kubernetes
         image = kubernetes.step(name).image or kubernetes.image
         return dsl.ContainerSpec(image=image, command=list(command[:3]), args=list(command[3:]))
+
+
+def _argument(data: Any) -> str:
+    """JSON without $(NAME) and {{…}}, which Kubernetes and Argo would expand."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
+    return text.replace("$", r"\u0024").replace("{{", r"\u007b\u007b")
 
 
 def _component(function: Callable[..., Any], name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, required=True, help="where Kubeflow wants the report")
     parser.add_argument("--executor-input", required=True, help="what Kubeflow says of outputs")
     given = step.parse(parser, arguments)
-    folder = RunFolder(given.out, given.run_id)
-    request = folder.request()
-    lease = Lease(given.out)
+    folder, lease = RunFolder(given.out, given.run_id), Lease(given.out)
     if lease.holder() not in (None, given.run_id):
         raise BabelRankError(f"the run {lease.holder()} has the output folder now; no report.")
     decision = folder.decision()
@@ -41,12 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             step.say(decision.reason)
             _write_html(given.html, f"<!doctype html><p>{html.escape(decision.reason)}</p>")
             write_metrics(json.loads(given.executor_input), {})
-            shutil.rmtree(folder.path)
         else:
-            config = request.configuration(() if decision is None else decision.overrides)
+            overrides = () if decision is None else decision.overrides
+            config = folder.request().configuration(overrides)
             _conclude(config, given, folder)
     finally:
         lease.release(given.run_id)
+    if decision is not None and not decision.go:
+        shutil.rmtree(folder.path)  # last, so that a second try finds it
 
 
 def _conclude(config: Any, given: Any, folder: RunFolder) -> None:
@@ -88,7 +89,8 @@ def write_metrics(executor_input: dict[str, Any], metrics: Any) -> None:
     """
     outputs = executor_input["outputs"]
     (artifact,) = outputs["artifacts"][_METRICS]["artifacts"]
-    told = {**artifact, "metadata": {name: float(value) for name, value in metrics.items()}}
+    shown = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    told = {**artifact, "metadata": shown}  # NaN is no JSON
     path = Path(outputs["outputFile"])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"artifacts": {_METRICS: {"artifacts": [told]}}}), encoding="utf-8")

@@ -25,6 +25,7 @@ def made(folder: Path, spec: Any = SPEC, servers: int = 0, job: str = "{}", **po
         tf_job.replicas(2, servers),
         tf_job.WorkerPod(spec=spec, **pod),
         folder / "job.json",
+        "/out/training",
     )
 
 

@@ -170,9 +170,9 @@ def test_what_an_earlier_try_left_is_cleared(tmp_path: Path) -> None:
     handover = Handover(tmp_path / "h", arguments(tmp_path))
     handover.write(RUN_FN)
     (tmp_path / "h" / "model").mkdir()
-    assert handover.complete
+    assert handover.complete()
     handover.clear()
-    assert not handover.complete
+    assert not handover.complete()
     assert handover.job.exists()
 
 

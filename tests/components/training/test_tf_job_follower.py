@@ -46,28 +46,38 @@ def operate() -> Iterator[Start]:
 class Try:
     """One try of the executor's pod to get a training done."""
 
-    def __init__(self, operator: TrainingOperator, folder: Path, job: str = "{}") -> None:
+    def __init__(
+        self,
+        operator: TrainingOperator,
+        folder: Path,
+        job: str = "{}",
+        name: str = "clicks",
+        trainings: str = "/out/training",
+    ) -> None:
         (folder / "job.json").write_text(job)
         pod = tf_job.WorkerPod(spec={"containers": [{"image": "i"}]})
         manifest = tf_job.manifest(
-            "clicks", "clicks", tf_job.replicas(2, 0), pod, folder / "job.json"
+            name, "clicks", tf_job.replicas(2, 0), pod, folder / "job.json", trainings
         )
         self.stop, self.out = StopRequest(), io.StringIO()
         self.prepared = 0
         cluster = Cluster(operator.client(), NAMESPACE)
         self.follower = Follower(cluster, manifest, self.stop, self.out)
 
-    def run(self, restarts: int = 2, complete: bool = True) -> str:
+    def run(self, restarts: int = 2, progress: Callable[[], Any] = lambda: None) -> str:
         """All of it; what was written."""
         try:
-            self.start(complete)
-            self.follower.follow(restarts)
+            self.start()
+            self.follow(restarts, progress)
         finally:
             self.follower.delete()
         return self.out.getvalue()
 
     def start(self, complete: bool = True) -> None:
-        self.follower.start(complete, self.prepare)
+        self.follower.start(lambda: complete, self.prepare)
+
+    def follow(self, restarts: int = 2, progress: Callable[[], Any] = lambda: None) -> None:
+        self.follower.follow(restarts, progress)
 
     def prepare(self) -> None:
         self.prepared += 1
@@ -146,11 +156,24 @@ def test_restarts_without_end_are_a_failure(operate: Start, tmp_path: Path) -> N
         return 137 if pod.index else 143
 
     operator = operate(run)
-    with pytest.raises(BabelRankError, match="was started again 1 times, as often as") as raised:
+    with pytest.raises(BabelRankError, match="again 1 times without a new checkpoint") as raised:
         Try(operator, tmp_path).run(restarts=1)
     assert "\nclicks-worker-1 ended with exit code 137 (Error). Its" in str(raised.value)
     assert "    worker 1: out of memory" in str(raised.value)
     wait_for(lambda: not operator.jobs)
+
+
+def test_restarts_with_progress_in_between_are_none(operate: Start, tmp_path: Path) -> None:
+    steps = []
+
+    def run(pod: Pod) -> int:
+        steps.append(pod.number)
+        time.sleep(0.1)
+        return 143 if pod.number < 3 else 0
+
+    operator = operate(run)
+    Try(operator, tmp_path).run(restarts=0, progress=lambda: max(steps))
+    assert [pod.exit_code for pod in operator.made if pod.index == 0] == [143, 143, 143, 0]
 
 
 def test_a_cluster_that_does_not_answer_is_waited_for(operate: Start, tmp_path: Path) -> None:
@@ -179,7 +202,7 @@ def test_a_cluster_that_never_answers_again(
     one.start()
     operator.down.set()
     with pytest.raises(BabelRankError, match=r"has not answered for 0\.2 s \(503"):
-        tf_job_follower.Follower.follow(one.follower, 2)
+        one.follow()
 
 
 def test_a_log_that_breaks_off_goes_on(operate: Start, tmp_path: Path) -> None:
@@ -218,7 +241,7 @@ def test_a_second_try_follows_the_running_job_and_owns_it(
     (owner,) = operator.jobs["clicks"]["metadata"]["ownerReferences"]
     assert owner == {"apiVersion": "v1", "kind": "Pod", "name": "trainer-2", "uid": "u2"}
     go_on.set()
-    second.follower.follow(0)
+    second.follow(0)
     assert operator.created == ["clicks"]
     assert "is there from an earlier try; following it\n" in second.out.getvalue()
     assert "begun\n" in second.out.getvalue()
@@ -250,6 +273,17 @@ def test_what_of_an_earlier_try_is_of_use(
         assert all(pod.exit_code == 143 for pod in operator.made[:2])
 
 
+def test_a_training_that_an_ended_run_has_left_is_deleted(operate: Start, tmp_path: Path) -> None:
+    """Only where no other can be: a folder has one run at a time."""
+    operator = operate(waits)
+    Try(operator, tmp_path, name="stray").start()
+    Try(operator, tmp_path, name="of-others", trainings="/elsewhere/training").start()
+    one = Try(operator, tmp_path)
+    one.start()
+    wait_for(lambda: set(operator.jobs) == {"of-others", "clicks"})
+    assert "TFJob research/stray is left from another run; deleting\n" in one.out.getvalue()
+
+
 def test_sigterm_ends_the_pods(operate: Start, tmp_path: Path) -> None:
     operator = operate(waits)
     one = Try(operator, tmp_path)
@@ -272,14 +306,14 @@ def test_a_job_that_somebody_deletes(operate: Start, tmp_path: Path) -> None:
     wait_for(lambda: len(operator.pods) == 2)
     Cluster(operator.client(), NAMESPACE).delete("clicks")
     with pytest.raises(BabelRankError, match="is gone: somebody has deleted it"):
-        one.follower.follow(2)
+        one.follow()
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "message"),
     [
         (404, DeviceError, r"Install Kubeflow's training operator, version 1"),
-        (403, BabelRankError, r"answered 403 .*\n.*needs the rights to get, create"),
+        (403, BabelRankError, r"answered 403 .*\n.*needs the rights to get, list, create"),
         (422, BabelRankError, "answered 422"),
     ],
 )

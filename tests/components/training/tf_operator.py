@@ -271,12 +271,17 @@ class TrainingOperator:
                     return self.refused, {"message": "refused"}
                 if match[1]:
                     return self._job(method, match[1], query, body)
-                return self._create(body) if method == "POST" else (405, {})
+                if method == "POST":
+                    return self._create(body)
+                key, _, value = query["labelSelector"].partition("=")
+                jobs = self.jobs.values()
+                found = [j for j in jobs if j["metadata"]["labels"].get(key) == value]
+                return 200, {"items": found}
             match = _PODS.fullmatch(path)
             if match and method == "GET" and not match[1]:
                 key, _, value = query["labelSelector"].partition("=")
-                found = [p.described() for p in self.pods.values() if p.labels.get(key) == value]
-                return 200, {"items": found}
+                pods = [p.described() for p in self.pods.values() if p.labels.get(key) == value]
+                return 200, {"items": pods}
             if match and method == "GET" and match[1] in self.pods:
                 return 200, self.pods[match[1]].described()
             return 404, {"message": f"{method} {path}: not found"}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.kubeflow.manifests import tools as tools_module
 from tests.kubeflow.manifests.tools import K8S, Document, Tools
@@ -39,12 +36,3 @@ def kustomization(
 ) -> list[Document]:
     """The documents of one kustomization after the other."""
     return built[request.param]
-
-
-@pytest.fixture
-def flattened(built: dict[str, list[Document]], tmp_path: Path) -> Path:
-    """A folder with all documents of all kustomizations in one YAML file, each once."""
-    different = {json.dumps(one): one for documents in built.values() for one in documents}
-    text = yaml.safe_dump_all(different.values())
-    (tmp_path / "all.yaml").write_text(text, "utf-8")
-    return tmp_path
