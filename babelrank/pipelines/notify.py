@@ -24,7 +24,7 @@ _PATIENCE = 10.0  # seconds
 def tell(
     config: NotifyConfig,
     summary: RunSummary,
-    report: Path,
+    report: Path | None,
     environment: Mapping[str, str] | None = None,
 ) -> str | None:
     """Sends the message about a run, if it was refused or failed and there is an address.
@@ -32,7 +32,7 @@ def tell(
     Args:
         config: Says where to.
         summary: The run.
-        report: Its report.
+        report: Its report, if there is one.
         environment: Environment variables; None: this process's.
 
     Returns:
@@ -60,11 +60,12 @@ def tell(
     return f"the webhook at {_host(address)} was not told of run {summary.run_id}: {what}"
 
 
-def message(summary: RunSummary, report: Path) -> dict[str, Any]:
+def message(summary: RunSummary, report: Path | None) -> dict[str, Any]:
     """What is sent; `text` is all of it in words, as chat programs show it."""
     first, *rest = verdict_lines(summary)
+    where = [] if report is None else [f"  report: {report}"]
     return {
-        "text": "\n".join([f"{summary.pipeline}: {first}", *rest, f"  report: {report}"]),
+        "text": "\n".join([f"{summary.pipeline}: {first}", *rest, *where]),
         "pipeline": summary.pipeline,
         "task": summary.task,
         "run_id": summary.run_id,
@@ -74,7 +75,7 @@ def message(summary: RunSummary, report: Path) -> dict[str, Any]:
         "error": next((step.error for step in summary.steps if step.error), None),
         "spans": list(summary.spans),
         "metrics": {n: float(v) for n, v in summary.metrics.items() if math.isfinite(v)},
-        "report": str(report),
+        "report": None if report is None else str(report),
     }
 
 

@@ -93,7 +93,7 @@ def clean(config: PipelineConfig, out: Path, dry_run: bool = False) -> dict[str,
                 remove(serving, one)
             remove_leftovers(serving)
             for path in (*waste.runs, *waste.outputs, *waste.checkpoints):
-                shutil.rmtree(path, ignore_errors=False)
+                shutil.rmtree(path)
     return freed
 
 

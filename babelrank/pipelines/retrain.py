@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from babelrank.components.errors import ConfigError
+from babelrank.components.errors import ConfigError, InputError
 from babelrank.pipelines import options, running, schedule
 from babelrank.pipelines.config import PipelineConfig
 
@@ -107,18 +107,41 @@ def _run(
     newest: int | None,
     scheduled: datetime.datetime | None,
 ) -> int:
-    plan = schedule.plan(
-        config,
-        out,
-        span=newest,
-        scheduled=scheduled,
-        force=given.force,
-        allow_missing=given.allow_missing,
-    )
+    try:
+        plan = schedule.plan(
+            config,
+            out,
+            span=newest,
+            scheduled=scheduled,
+            force=given.force,
+            allow_missing=given.allow_missing,
+        )
+    except InputError as error:
+        _tell(config, error)
+        raise
     _say(plan.reason)
     if not plan.go:
         return running.PUSHED
     return running.run(schedule.at_span(config, plan.span), out, None, plan)
+
+
+def _tell(config: PipelineConfig, error: InputError) -> None:
+    """Tells whoever is told of failures that no run could begin, such as for a missing day."""
+    from babelrank.components.evaluation.report import RunSummary, StepSummary
+    from babelrank.pipelines import notify
+
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    summary = RunSummary(
+        run_id="",
+        pipeline=config.name,
+        task=config.task,
+        status="failed",
+        started=now,
+        steps=(StepSummary(name="Plan", state="failed", error=str(error)),),
+    )
+    problem = notify.tell(config.notify, summary, None)
+    if problem is not None:
+        sys.stderr.write(f"babelrank: warning: {problem}\n")
 
 
 def _say(text: str) -> None:

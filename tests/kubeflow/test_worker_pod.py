@@ -18,6 +18,7 @@ from tests.components.training.tf_operator import violations
 FULL = {
     "image": "registry/babelrank:1",
     "image_pull_secrets": ["key"],
+    "service_account": "runner",
     "defaults": {"env": {"A": "1"}, "retries": 1},
     "steps": {
         "Worker": {
@@ -28,6 +29,7 @@ FULL = {
             "image": "registry/babelrank:1-gpu",
             "node_selector": {"gpu": "a100"},
             "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+            "annotations": {"gke-gcsfuse/volumes": "true"},
             "env": {"B": "2"},
             "secret_env": {"TOKEN": "store/token"},
             "volumes": {"cache": "/cache"},
@@ -47,6 +49,8 @@ def test_everything_that_a_step_can_have() -> None:
     pod = made(FULL)
     (container,) = pod["spec"]["containers"]
     assert (pod["restarts"], pod["timeout"]) == (20, 3600)
+    assert pod["annotations"] == {"gke-gcsfuse/volumes": "true"}
+    assert pod["spec"]["serviceAccountName"] == "runner"
     assert container["image"] == "registry/babelrank:1-gpu"
     assert container["resources"] == {
         "requests": {"cpu": "4", "memory": "8Gi"},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from babelrank.pipelines import cli, running
+from babelrank.pipelines import cli, notify, running
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.schedule import Plan
@@ -108,6 +108,18 @@ def test_a_missing_span(shop: Shop):
     code, said = shop.call("--span", "2")
     assert code == 1
     assert "no span 2; the newest ones are 1, 3" in said
+
+
+def test_who_is_told_that_a_span_is_missing(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    told: list[Any] = []
+    monkeypatch.setattr(notify, "tell", lambda *given: told.append(given))
+    shop.write(1, 3)
+    code, _ = shop.call()
+    assert code == running.FAILED
+    ((config, summary, report),) = told
+    assert config.webhook is None
+    assert (summary.pipeline, summary.status, report) == ("ranking", "failed", None)
+    assert "missing in the window" in summary.steps[0].error
 
 
 def test_a_backfill(shop: Shop):

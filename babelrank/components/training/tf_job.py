@@ -42,6 +42,7 @@ class WorkerPod:
     """What the pods of a TFJob are like."""
 
     labels: dict[str, str] = option({}, "Labels of the pods.")
+    annotations: dict[str, str] = option({}, "Annotations of the pods.")
     spec: dict[str, Any] = option({}, "A Kubernetes PodSpec with one container.")
     restarts: int = option(
         2, "How often the pods are started again, without a new checkpoint, before it is a failure."
@@ -168,7 +169,10 @@ def _template(pod: WorkerPod, labels: Mapping[str, str], job: Path) -> dict[str,
     }
     return {
         # A proxy beside it would not end with the training, and does not know TensorFlow's gRPC.
-        "metadata": {"labels": {**labels, _MESH: "false"}, "annotations": {_MESH: "false"}},
+        "metadata": {
+            "labels": {**labels, _MESH: "false"},
+            "annotations": {**pod.annotations, _MESH: "false"},
+        },
         "spec": {
             "automountServiceAccountToken": False,
             "securityContext": _POD_SECURITY,

@@ -61,7 +61,14 @@ def worker_pod(config: KubernetesConfig) -> dict[str, Any]:
         spec["nodeSelector"] = step.node_selector
     if step.tolerations:
         spec["tolerations"] = [_toleration(one) for one in step.tolerations]
-    return {"spec": spec, "restarts": step.retries or 0, "timeout": step.timeout}
+    if config.service_account is not None:  # without its token: for a bucket's driver
+        spec["serviceAccountName"] = config.service_account
+    return {
+        "annotations": step.annotations,
+        "spec": spec,
+        "restarts": step.retries or 0,
+        "timeout": step.timeout,
+    }
 
 
 def _variables(step: StepConfig) -> list[dict[str, Any]]:
