@@ -59,7 +59,11 @@ def of_address(address: str, password: str | None) -> metadata_store_pb2.Connect
         ConfigError: It is no address of a database.
     """
     config = metadata_store_pb2.ConnectionConfig()
-    url = urlsplit(address)
+    try:
+        url = urlsplit(address)
+        url.port  # noqa: B018 - it is what raises
+    except ValueError:
+        raise _unreadable(address) from None
     if url.scheme == "sqlite" and url.path:
         config.sqlite.filename_uri = unquote(url.path)
         config.sqlite.connection_mode = _SQLITE.READWRITE_OPENCREATE
@@ -72,22 +76,20 @@ def _fill(
     config: metadata_store_pb2.ConnectionConfig, url: SplitResult, password: str | None
 ) -> None:
     """The fields of a database that is reached over the network."""
-    database = url.path.strip("/")
-    if url.scheme not in _PORTS or not url.hostname or not url.username or not database:
-        raise ConfigError(
-            f"{VARIABLE}: takes postgresql://USER@HOST:PORT/DATABASE, the same with mysql, or "
-            f"sqlite:///FILE; got {_without_password(url)}."
-        )
-    user = unquote(url.username)
+    host, user, database = url.hostname, url.username, unquote(url.path.strip("/"))
+    if url.scheme not in _PORTS or not (host and user and database) or url.query or url.fragment:
+        raise _unreadable(url.geturl())
+    user = unquote(user)
     password = unquote(url.password or "") if password is None else password
     port = url.port or _PORTS[url.scheme]
     if url.scheme == "mysql":
         mysql = config.mysql
-        mysql.host, mysql.port, mysql.database = url.hostname, port, database
+        mysql.host, mysql.port, mysql.database = host, port, database
         mysql.user, mysql.password = user, password
     else:
         postgres = config.postgresql
-        postgres.host, postgres.port, postgres.dbname = url.hostname, str(port), database
+        postgres.host, postgres.port = host, str(port)
+        postgres.dbname = _quoted(database)
         postgres.user, postgres.password = _quoted(user), _quoted(password)
 
 
@@ -98,5 +100,10 @@ def _quoted(text: str) -> str:
     return "'" + re.sub(r"(['\\])", r"\\\1", text) + "'"
 
 
-def _without_password(url: SplitResult) -> str:
-    return url.geturl().replace(f":{url.password}@", ":…@") if url.password else url.geturl()
+def _unreadable(address: str) -> ConfigError:
+    """The error about an address; without what may be a password."""
+    shown = re.sub(r"//.*@", "//…@", address)
+    return ConfigError(
+        f"{VARIABLE}: got {shown}; takes postgresql://USER@HOST:PORT/DATABASE, the same with "
+        f"mysql, or sqlite:///FILE; with %XX for special characters, and without options."
+    )

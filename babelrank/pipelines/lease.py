@@ -32,7 +32,9 @@ def alone(out: Path) -> Iterator[None]:
         BabelRankError: Another run uses it, here or on a cluster.
     """
     with locked(out):
-        Lease(out).check_free()
+        lease = Lease(out)
+        lease.check_free()
+        lease.end()  # that of a dead run, which finds out if it comes back
         yield
 
 
@@ -47,9 +49,14 @@ def locked(out: Path) -> Iterator[None]:
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise BabelRankError(
                 f"{out}: another run is using this folder. Wait for it, or choose another --out."
+            ) from None
+        except OSError as error:
+            raise BabelRankError(
+                f"{out}: cannot lock this folder ({error}). Is its volume mounted without locks? "
+                f"Mount it with them, or choose another --out."
             ) from None
         yield
 
@@ -132,7 +139,8 @@ class Lease:
         def refresh() -> None:
             while not over.wait(_OFTEN):
                 with contextlib.suppress(OSError):
-                    os.utime(self._file)
+                    if self.holder() == run_id:
+                        os.utime(self._file)
 
         os.utime(self._file)
         thread = threading.Thread(target=refresh, daemon=True)
@@ -146,4 +154,8 @@ class Lease:
     def release(self, run_id: str) -> None:
         """Gives the lease back, if the run has it."""
         if self.holder() == run_id:
-            self._file.unlink(missing_ok=True)
+            self.end()
+
+    def end(self) -> None:
+        """Takes the lease from whoever has it."""
+        self._file.unlink(missing_ok=True)

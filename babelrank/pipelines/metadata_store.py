@@ -22,6 +22,8 @@ from typing import Any
 from ml_metadata import MetadataStore, errors
 from ml_metadata.proto import metadata_store_pb2
 
+from babelrank.components.errors import BabelRankError
+
 _BACKSLASH, _STAND_IN = "\\", "\ue05c"
 _PIECE = "\ue05d"  # between the name of a property and the number of a piece of it
 _LONGEST = 600  # characters; up to 2,400 bytes
@@ -36,17 +38,20 @@ def open_store(connection: metadata_store_pb2.ConnectionConfig) -> MetadataStore
         connection: How it is reached; see `database`.
 
     Raises:
-        RuntimeError: It cannot be reached.
+        BabelRankError: It cannot be reached.
     """
     kinds = {"postgresql": PostgreSQLStore, "mysql": MySQLStore}
     kind = kinds.get(connection.WhichOneof("config"), MetadataStore)
     for tries_left in reversed(range(_TRIES)):
         try:
             return kind(connection)
-        except RuntimeError:
+        except RuntimeError as error:
             # Of two that find the database empty, one fails, and may try again.
             if not tries_left:
-                raise
+                raise BabelRankError(
+                    f"ML Metadata cannot be reached: {error}. Is the database up, and are "
+                    f"BABELRANK_METADATA and BABELRANK_METADATA_PASSWORD right?"
+                ) from error
             time.sleep(random.random())
     raise AssertionError("the last try returns or raises")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import json
 import math
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from babelrank.components.evaluation.report import RunSummary, verdict_lines
+from babelrank.components.evaluation.report import RunSummary, StepSummary, verdict_lines
+from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.operation import NotifyConfig
 
 VARIABLE = "BABELRANK_WEBHOOK"
@@ -58,6 +60,19 @@ def tell(
     except (OSError, ValueError) as error:
         what = str(error) or type(error).__name__
     return f"the webhook at {_host(address)} was not told of run {summary.run_id}: {what}"
+
+
+def could_not_begin(config: PipelineConfig, run_id: str, error: str) -> str | None:
+    """Sends the message about a run that could not begin, such as for a missing day; see `tell`."""
+    summary = RunSummary(
+        run_id=run_id,
+        pipeline=config.name,
+        task=config.task,
+        status="failed",
+        started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        steps=(StepSummary(name="Plan", state="failed", error=error),),
+    )
+    return tell(config.notify, summary, None)
 
 
 def message(summary: RunSummary, report: Path | None) -> dict[str, Any]:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
-
-from babelrank.pipelines.metadata_store import open_store
 
 
 class RunArtifacts:
     """The artifacts that the steps of one run put out or took from the cache.
 
     Args:
-        connection: Of ML Metadata.
+        store: ML Metadata's; None: it cannot be reached, and there are none.
         pipeline: Name of the pipeline.
         run_id: The run.
     """
 
-    def __init__(
-        self, connection: metadata_store_pb2.ConnectionConfig, pipeline: str, run_id: str
-    ) -> None:
-        self._store = open_store(connection)
-        self._pipeline = pipeline
-        run = self._store.get_context_by_type_and_name("pipeline_run", run_id)
-        executions = [] if run is None else self._store.get_executions_by_context(run.id)
+    def __init__(self, store: MetadataStore | None, pipeline: str, run_id: str) -> None:
+        self._store, self._pipeline = store, pipeline
+        run = store and store.get_context_by_type_and_name("pipeline_run", run_id)
+        executions = store.get_executions_by_context(run.id) if store and run else []
         self._executions = {execution.id for execution in executions}
 
     def get(self, node: str, key: str) -> metadata_store_pb2.Artifact | None:
         """The artifact that a step put out under `key`; None when it did not come so far."""
+        if self._store is None:
+            return None
         context = self._store.get_context_by_type_and_name("node", f"{self._pipeline}.{node}")
         if context is None:
             return None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from babelrank.components.config import to_dict
+from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation import drift_component
 from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.evaluator import Verdict
@@ -29,6 +30,7 @@ from babelrank.pipelines import ranking_summary, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.database import connection
 from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.metadata_store import open_store
 from babelrank.pipelines.record import RunRecord
 from babelrank.pipelines.run_artifacts import RunArtifacts
 
@@ -49,7 +51,7 @@ def summarize(
         record: How far the run came.
         optimum: The best metrics that any model could reach, where they are known.
     """
-    artifacts = RunArtifacts(connection(Layout(out)), config.name, record.run_id)
+    artifacts = _artifacts(config, out, record)
     evaluation = artifacts.get("Evaluator", "evaluation")
     uri = "" if evaluation is None else evaluation.uri
     verdict = None if evaluation is None else Verdict.load(uri)
@@ -88,6 +90,16 @@ def summarize(
         **_task_fields(config, artifacts, verdict, uri),
     )
     return summary, _charts(config, artifacts, verdict, uri)
+
+
+def _artifacts(config: PipelineConfig, out: Path, record: RunRecord) -> RunArtifacts:
+    """The artifacts of a run; none when ML Metadata cannot be reached, if that ended the run."""
+    try:
+        return RunArtifacts(open_store(connection(Layout(out))), config.name, record.run_id)
+    except BabelRankError:
+        if record.error is None:
+            raise
+        return RunArtifacts(None, config.name, record.run_id)
 
 
 def versions() -> dict[str, str]:

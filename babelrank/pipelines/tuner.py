@@ -17,6 +17,7 @@ from babelrank.pipelines.graph import compiled
 from babelrank.pipelines.journal import COMPLETED, Journal, Trial
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import alone
+from babelrank.pipelines.metadata_store import open_store
 from babelrank.pipelines.record import RunRecord, message
 from babelrank.pipelines.run_artifacts import RunArtifacts
 from babelrank.pipelines.search import Method, Oracle, Plan, Proposal, costs, search
@@ -171,6 +172,6 @@ def prepare(config: PipelineConfig, out: Path, watch: local.Watcher) -> Examples
     del ir.nodes[names.index(_LAST) + 1 :]
     record = RunRecord(run_id=f"tune-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}")
     local.run(ir, connection(Layout(out)), record, watch)
-    artifacts = RunArtifacts(connection(Layout(out)), config.name, record.run_id)
+    artifacts = RunArtifacts(open_store(connection(Layout(out))), config.name, record.run_id)
     found = [artifacts.get(_LAST, key) for key in ("transform_graph", "transformed_examples")]
     return Examples(*(artifact.uri for artifact in found if artifact is not None))

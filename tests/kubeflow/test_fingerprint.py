@@ -26,7 +26,7 @@ def test_the_same_graph() -> None:
     [
         ("babelrank 99.0.0, tfx 1.21.0", "The image is older: build it anew"),
         ("babelrank 0.0.9, tfx 1.21.0", "What was compiled is older: compile and submit"),
-        (fingerprint.made_by(), "The versions are the same, so one of them was made from changed"),
+        (fingerprint.made_by(), "BabelRank's version is the same, so one of the two"),
     ],
 )
 def test_which_side_is_older(compiled_by: str, message: str) -> None:

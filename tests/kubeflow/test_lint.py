@@ -59,9 +59,19 @@ def test_what_is_taken(kubernetes: dict[str, Any]) -> None:
             {"steps": {"Trainer": {"volumes": {"a": "/mnt/babelrank/"}}}},
             "two volumes are mounted at /mnt/babelrank/",
         ),
+        ({"defaults": {"env": {"BABELRANK_METADATA": "sqlite:///x"}}}, "which BabelRank sets"),
+        ({"defaults": {"env": {"BABELRANK_POD": "x"}}}, "which BabelRank sets"),
+        ({"metadata": "postgresql://me:secret@db/x"}, "has a password, which everybody could read"),
+        ({"volume": "My_Claim"}, r"kubernetes\.volume: 'My_Claim' is no name"),
+        ({"service_account": "A B"}, r"kubernetes\.service_account"),
+        ({"image_pull_secrets": ["ok", "A B"]}, r"image_pull_secrets\[1\]"),
+        ({"root": "/mnt/a:b"}, "takes a path without a colon"),
+        ({"defaults": {"annotations": {"a b": "c"}}}, "no name of an annotation"),
+        ({"defaults": {"tolerations": [{"key": "a b"}]}}, "is no taint"),
+        ({"defaults": {"secret_env": {"A": "secret/ß"}}}, "takes secret/key"),
         (
-            {"defaults": {"env": {"BABELRANK_METADATA": "sqlite:///x"}}},
-            r"use kubernetes\.metadata",
+            {"steps": {"Trainer": {"env": {"A": "1"}, "secret_env": {"A": "b/c"}}}},
+            "A: stands twice, for a secret",
         ),
     ],
 )
@@ -77,9 +87,18 @@ def test_names_that_kubeflow_does_not_take(name: str) -> None:
 
 
 def test_templates_of_argo_are_refused() -> None:
-    container = {"command": ["python"], "args": ["--config", '{"path": "{{workflow.name}}"}']}
+    container: dict[str, Any] = {
+        "command": ["python"],
+        "args": ["--config", '{"path": "{{workflow.name}}"}'],
+    }
     spec = {"deploymentSpec": {"executors": {"exec-plan": {"container": container}}}}
     with pytest.raises(ConfigError, match=r"exec-plan: Argo would replace \{\{…\}\}"):
+        lint.check_spec(spec, {})
+    container |= {"args": [], "env": [{"name": "A", "value": "{{workflow.name}}"}]}
+    with pytest.raises(ConfigError, match=r"exec-plan: Argo would replace"):
+        lint.check_spec(spec, {})
+    container |= {"args": ["x" * 130_000], "env": []}
+    with pytest.raises(ConfigError, match="got an argument of 130,000 characters"):
         lint.check_spec(spec, {})
     container["args"] = ["{{$.inputs.parameters['run_id']}}", "{{$}}"]
     lint.check_spec(spec, {})

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,13 @@ def root(tmp_path: Path) -> Iterator[Path]:
     os.chdir(before)
 
 
-def run(root: Path, run_id: str, *more: str) -> RunFolder:
+def run(
+    root: Path,
+    run_id: str,
+    *more: str,
+    compiled_by: str = "babelrank 0.1.0, tfx 1.21.0",
+    changes: dict[str, Any] | None = None,
+) -> RunFolder:
     config = {
         "name": "clicks",
         "data": {"path": "logs/day={SPAN}/*.csv", "label": "y", "categorical": ["user"]},
@@ -36,7 +43,8 @@ def run(root: Path, run_id: str, *more: str) -> RunFolder:
     }
     out = root / "clicks"
     options = ["--out", str(out), "--run-id", run_id, "--pipeline", "ranking"]
-    plan.main([*options, "--config", json.dumps(config), *more])
+    options += ["--compiled-by", compiled_by]
+    plan.main([*options, "--config", json.dumps({**config, **(changes or {})}), *more])
     return RunFolder(out, run_id)
 
 
@@ -87,6 +95,12 @@ def test_a_second_try_decides_the_same(root: Path) -> None:
     assert run(root, "a", "--retrain").decision() == first
 
 
+def test_an_image_that_is_older_than_the_configuration_says_so(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"novelty: unknown key.*The image is older: build it"):
+        run(root, "a", compiled_by="babelrank 99.0.0, tfx 1.21.0", changes={"novelty": 1})
+    assert "The image is older" in str(RunFolder(root / "clicks", "a").step("Plan").error)
+
+
 def test_one_run_at_a_time(root: Path) -> None:
     run(root, "a")
     with pytest.raises(BabelRankError, match="the run a is using this folder"):
@@ -120,5 +134,7 @@ def test_scheduled_times(text: str) -> None:
 
 def test_no_scheduled_time() -> None:
     assert plan.moment("") is None
+    with pytest.raises(ConfigError, match=r"scheduled: got 202601020304; takes"):
+        plan.moment("202601020304")
     with pytest.raises(ConfigError, match=r"scheduled: got \[\[ScheduledTime\]\]; takes a time"):
         plan.moment("[[ScheduledTime]]")

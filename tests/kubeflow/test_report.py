@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from babelrank.components.errors import BabelRankError
+from babelrank.components.evaluation.report import StepSummary
+from babelrank.pipelines import notify
 from babelrank.pipelines.kubeflow import report
 from babelrank.pipelines.kubeflow.run_folder import Decision, Request, RunFolder
 from babelrank.pipelines.lease import Lease
@@ -83,11 +84,27 @@ def test_a_step_that_was_killed(root: Path, folder: RunFolder) -> None:
     assert Lease(root / "clicks").holder() is None
 
 
+def test_a_run_that_was_kept_from_the_folder_is_told_of(
+    root: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(notify, "tell", lambda *given: told.append(given))
+    error = "the run run-0 is using this folder"
+    folder.end(StepSummary(name="Plan", state="failed", seconds=1.0, error=error))
+    Lease(root / "clicks").end()
+    Lease(root / "clicks").take("run-0", 60)
+    run(root)
+    ((_, summary, _),) = told
+    assert (summary.run_id, summary.steps[0].error) == ("run-1", error)
+    assert error in (root / "a.html").read_text()
+    assert not (root / "clicks" / "run.json").exists()
+
+
 def test_a_run_that_has_lost_the_folder_writes_nothing(root: Path, folder: RunFolder) -> None:
     folder.write_decision(Decision(go=True, reason="new"))
     Lease(root / "clicks").release("run-1")
     Lease(root / "clicks").take("run-2", 60)
-    with pytest.raises(BabelRankError, match="the run run-2 has the output folder now"):
-        run(root)
+    run(root)
+    assert "the run run-2 has taken the output folder over" in (root / "a.html").read_text()
     assert not (root / "clicks" / "run.json").exists()
     assert Lease(root / "clicks").holder() == "run-2"

@@ -40,8 +40,18 @@ def test_databases(tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("address", ["oracle://me:secret@db/x", "mysql://db/x", "mysql://me@db"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "oracle://me:secret@db/x",
+        "mysql://db/x",
+        "mysql://me@db",
+        "postgresql://me:se/secret@db/x",
+        "postgresql://me@db:port/x",
+        "postgresql://me@db/x?sslmode=require",
+    ],
+)
 def test_what_is_no_address(address: str, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"BABELRANK_METADATA: takes postgresql://") as raised:
+    with pytest.raises(ConfigError, match=r"BABELRANK_METADATA: got .* takes postgres") as raised:
         database.connection(Layout(tmp_path), {database.VARIABLE: address})
     assert "secret" not in str(raised.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -40,6 +41,29 @@ def test_a_dead_run_is_taken_over_and_finds_out(tmp_path: Path) -> None:
     with (
         pytest.raises(BabelRankError, match="the run a has lost this folder: the run b has taken"),
         lease.kept("a"),
+    ):
+        pass
+
+
+def test_whoever_comes_after_a_dead_run_takes_its_lease_away(tmp_path: Path) -> None:
+    lease = Lease(tmp_path)
+    lease.take("a", 1)
+    past = time.time() - 61
+    os.utime(tmp_path / ".lease", (past, past))
+    with alone(tmp_path):
+        pass
+    with pytest.raises(BabelRankError, match="nobody has it any more"), lease.kept("a"):
+        pass
+
+
+def test_a_volume_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("babelrank.pipelines.lease.fcntl.flock", refuse)
+    with (
+        pytest.raises(BabelRankError, match=r"cannot lock this folder"),
+        alone(tmp_path),
     ):
         pass
 

@@ -107,6 +107,11 @@ def replicas(workers: int, parameter_servers: int) -> dict[str, int]:
     return {"Worker": workers}
 
 
+def folder_label(folder: str) -> str:
+    """The value of the label `FOLDER`, for a folder of trainings."""
+    return hashlib.sha256(folder.encode()).hexdigest()[:32]
+
+
 def manifest(
     name: str,
     pipeline: str,
@@ -134,7 +139,7 @@ def manifest(
         "babelrank/pipeline": re.sub(r"[^\w.-]", "-", pipeline, flags=re.ASCII)[:63].strip("-_."),
     }
     template = _template(pod, {**labels, **pod.labels}, job)
-    labels[FOLDER] = hashlib.sha256(folder.encode()).hexdigest()[:32]
+    labels[FOLDER] = folder_label(folder)
     # No backoffLimit: with ExitCode the operator either never counts up to it or, if it is 0,
     # deletes the pods before anybody has read why they failed. The follower counts.
     policy: dict[str, Any] = {"cleanPodPolicy": "Running", "ttlSecondsAfterFinished": _KEPT}

@@ -13,7 +13,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from babelrank.components.errors import BabelRankError, DeviceError
-from babelrank.components.training.tf_job import CONTAINER, JOB_LABEL
+from babelrank.components.training.tf_job import CONTAINER, FOLDER, JOB_LABEL, folder_label
 
 T = TypeVar("T")
 POD, UID = "BABELRANK_POD", "BABELRANK_POD_UID"
@@ -216,6 +216,20 @@ def connect() -> Cluster:
             f"step in a pod with a service account, or take workers: 1."
         ) from error
     return Cluster(client.ApiClient(settings), namespace)
+
+
+def delete_all(folder: str) -> list[str]:
+    """Deletes the TFJobs of the trainings in a folder; returns their names.
+
+    Raises:
+        Unreachable: No answer.
+        BabelRankError: There is no cluster, or we may not.
+    """
+    cluster = connect()
+    names = cluster.jobs(f"{FOLDER}={folder_label(folder)}")
+    for name in names:
+        cluster.delete(name)
+    return names
 
 
 def this_pod() -> dict[str, str] | None:

@@ -138,11 +138,9 @@ class Handover:
                 f"{self._model}: the TFJob has ended well, and there is no model here. Do its pods "
                 f"mount the same volume at the same path (kubernetes.steps.Worker)?"
             )
-        run = Path(self._fn_args.model_run_dir)
-        run.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self._run.iterdir()) if self._run.exists() else ():
-            shutil.move(path, run / path.name)
-        # Last, since it is what tells whether everything is still here.
+        if self._run.exists():
+            # A copy: a second try of this step begins with everything here.
+            shutil.copytree(self._run, self._fn_args.model_run_dir, dirs_exist_ok=True)
         Path(self._fn_args.serving_model_dir).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(self._model, self._fn_args.serving_model_dir)
 

@@ -43,7 +43,9 @@ def write_job(path: str | os.PathLike[str], run_fn: str, fn_args: Mapping[str, A
         fn_args: The attributes that it reads, as plain data.
     """
     text = json.dumps({"run_fn": run_fn, "fn_args": dict(fn_args)}, indent=1)
-    Path(path).write_text(text, encoding="utf-8")
+    temporary = Path(f"{os.fspath(path)}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)  # a worker that starts just now reads all of it
 
 
 def run_job(path: str | os.PathLike[str]) -> int:

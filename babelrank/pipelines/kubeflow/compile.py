@@ -10,7 +10,6 @@ Kubeflow Pipelines 2.16 or newer (schema 2.1.0).
 
 # No `from __future__ import annotations`: kfp reads annotations, and wants types.
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from babelrank.pipelines.kubeflow import lint, pods
 from babelrank.pipelines.kubeflow.fingerprint import fingerprint, made_by
 from babelrank.pipelines.kubeflow.names import pipeline_name, step_name
 from babelrank.pipelines.kubeflow.plan import NAME as PLAN
+from babelrank.pipelines.kubeflow.quoting import quoted
 from babelrank.pipelines.run import graph_function
 
 REPORT = "Report"
@@ -150,10 +150,11 @@ class _Pipeline:
         return _component(component, name)
 
     def _plan_component(self) -> Any:
-        config = _argument(to_dict(self._config))
+        config = quoted(to_dict(self._config))
         command = [
             *self._command("plan"),
             *("--pipeline", self._config.task, "--config", config),
+            *("--compiled-by", made_by()),
             *(["--retrain"] if self._retrain else []),
         ]
 
@@ -202,12 +203,6 @@ class _Pipeline:
         kubernetes = self._config.kubernetes
         image = kubernetes.step(name).image or kubernetes.image
         return dsl.ContainerSpec(image=image, command=list(command[:3]), args=list(command[3:]))
-
-
-def _argument(data: Any) -> str:
-    """JSON without $(NAME) and {{…}}, which Kubernetes and Argo would expand."""
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return text.replace("$", r"\u0024").replace("{{", r"\u007b\u007b")
 
 
 def _component(function: Callable[..., Any], name: str) -> Any:

@@ -27,6 +27,8 @@ class TolerationConfig:
             raise ConfigError("value: takes null with operator: Exists.")
         if self.operator == "Equal" and self.key is None:
             raise ConfigError("key: missing; operator: Equal needs one.")
+        if self.seconds is not None and self.effect != "NoExecute":
+            raise ConfigError("seconds: takes null, but for effect: NoExecute.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class StepConfig:
     accelerator: str | None = option(
         None, "Resource of the accelerators: nvidia.com/gpu or google.com/tpu; empty: none."
     )
-    accelerators: int = option(1, "How many of them, if there is one.")
+    accelerators: int | None = option(None, "How many of them; null: 1, if there is one.")
     image: str | None = option(None, "Another image, such as the one for GPUs.")
     node_selector: dict[str, str] = option({}, "Labels that a machine must have.")
     tolerations: tuple[TolerationConfig, ...] = option((), "Taints that do not matter.")
@@ -55,8 +57,8 @@ class StepConfig:
     retries: int | None = option(None, "How often a failed step is tried again.")
 
     def __post_init__(self) -> None:
-        if self.accelerators < 1:
-            raise ConfigError(f"accelerators: got {self.accelerators}; takes 1 or more.")
+        if self.accelerators is not None and self.accelerators < 1:
+            raise ConfigError(f"accelerators: got {self.accelerators}; takes 1 or more, or null.")
         if self.timeout is not None and self.timeout < 1:
             raise ConfigError(f"timeout: got {self.timeout}; takes 1 or more, or null.")
         if self.retries is not None and self.retries < 0:
@@ -73,8 +75,6 @@ class StepConfig:
                 merged[field.name] = (*theirs, *(one for one in mine if one not in theirs))
             else:
                 merged[field.name] = theirs if mine is None else mine
-        if self.accelerator is None:
-            merged["accelerators"] = defaults.accelerators
         return StepConfig(**merged)
 
 

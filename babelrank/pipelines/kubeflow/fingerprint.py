@@ -40,21 +40,25 @@ def check(ir: Any, wanted: str, compiled_by: str) -> None:
     if here != wanted:
         raise BabelRankError(
             f"This image makes another graph ({here[:12]}) than the one that was compiled "
-            f"({wanted[:12]}). Compiled by {compiled_by}; the image has {made_by()}. "
-            f"{_older(compiled_by)}"
+            f"({wanted[:12]}). {older(compiled_by)}"
         )
 
 
-def _older(compiled_by: str) -> str:
+def older(compiled_by: str) -> str:
     """Which side is behind, and what to do about it."""
+    versions = f"Compiled by {compiled_by}; the image has {made_by()}. "
+    return versions + _remedy(compiled_by)
+
+
+def _remedy(compiled_by: str) -> str:
     here, there = _version(made_by()), _version(compiled_by)
     if here < there:
         return "The image is older: build it anew and submit again."
     if here > there:
         return "What was compiled is older: compile and submit again."
     return (
-        "The versions are the same, so one of them was made from changed sources: build the image "
-        "from the sources that compile, then compile and submit again."
+        "BabelRank's version is the same, so one of the two was made from changed sources: build the "
+        "image from the sources that compile, then compile and submit again."
     )
 
 

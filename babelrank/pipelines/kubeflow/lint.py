@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from babelrank.components.errors import ConfigError
+from babelrank.components.training.tf_job import VARIABLE as WORKERS
 from babelrank.pipelines import database
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.database import PASSWORD, VARIABLE
-from babelrank.pipelines.kubeflow.config import StepConfig
+from babelrank.pipelines.kubeflow.config import KubernetesConfig, StepConfig
 from babelrank.pipelines.kubeflow.names import pipeline_name, step_name
+from babelrank.pipelines.kubeflow.pods import POD
 from babelrank.pipelines.kubeflow.worker_pod import STEP as WORKER
 
 _QUANTITY = re.compile(r"(\d+(\.\d+)?)(m|k|[KMGTPE]i|[MGTPE])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(
-    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII
 )
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _IMAGE = re.compile(
     r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 _LARGEST = 1_000_000
 """etcd refuses objects above 1.5 MB; Argo's workflow holds the pipeline and more."""
+_LONGEST = 120_000
+"""Linux takes 128 KiB for one argument."""
+_RESERVED = (VARIABLE, PASSWORD, *POD, WORKERS)
+"""Environment variables that the compiler sets."""
 
 
 def check(config: PipelineConfig, steps: Sequence[str]) -> None:
@@ -48,6 +56,7 @@ def check(config: PipelineConfig, steps: Sequence[str]) -> None:
                 f"kubernetes.steps.{name}: there is no such step; takes {', '.join(pods)}."
             )
     _check_image("kubernetes.image", kubernetes.image)
+    _check_shared(kubernetes)
     for key, step in (("defaults", kubernetes.defaults), *_steps(config)):
         _check_step(f"kubernetes.{key}", step)
     for name in pods:
@@ -60,8 +69,13 @@ def check(config: PipelineConfig, steps: Sequence[str]) -> None:
                 *step.secret_volumes.values(),
             ],
         )
-        _check_memory(f"kubernetes.steps.{name}", step)
-    _check_metadata(config)
+        both = set(step.env) & set(step.secret_env) or set(step.volumes) & set(step.secret_volumes)
+        if both:
+            raise ConfigError(
+                f"kubernetes.steps.{name}: {', '.join(sorted(both))}: stands twice, for a secret "
+                f"and for something else."
+            )
+        _check_limits(f"kubernetes.steps.{name}", step)
 
 
 def check_spec(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> None:
@@ -70,7 +84,7 @@ def check_spec(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: It is too large, or Argo would take a part of it for a template of its own.
     """
-    size = len(str(spec)) + len(str(platform))
+    size = len(json.dumps([spec, platform]))
     if size > _LARGEST:
         raise ConfigError(
             f"the compiled pipeline has {size:,} characters; Kubernetes takes {_LARGEST:,}. "
@@ -78,11 +92,17 @@ def check_spec(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> None:
         )
     for name, executor in spec["deploymentSpec"]["executors"].items():
         container = executor["container"]
-        for part in (*container["command"], *container["args"]):
+        variables = [one["value"] for one in container.get("env", ())]
+        for part in (*container["command"], *container["args"], *variables):
             if "{{" in part and not re.fullmatch(r"\{\{\$[^{}]*\}\}", part):
                 raise ConfigError(
                     f"{name}: Argo would replace {{{{…}}}} in {part[:200]!r}. Take it out of the "
                     f"configuration."
+                )
+            if len(part.encode()) > _LONGEST:
+                raise ConfigError(
+                    f"{name}: got an argument of {len(part):,} characters; takes {_LONGEST:,}. "
+                    f"Shorten the configuration."
                 )
 
 
@@ -120,8 +140,19 @@ def _check_step(key: str, step: StepConfig) -> None:
     for variable in (*step.env, *step.secret_env):
         if not _VARIABLE.fullmatch(variable):
             raise ConfigError(f"{key}: {variable} is no name of an environment variable.")
+        if variable in _RESERVED:
+            raise ConfigError(
+                f"{key}: sets {variable}, which BabelRank sets (see kubernetes.metadata and "
+                f"metadata_secret)."
+            )
     for variable, where in step.secret_env.items():
         _check_secret(f"{key}.secret_env.{variable}", where)
+    for name in step.annotations:
+        if not _LABEL_KEY.fullmatch(name):
+            raise ConfigError(f"{key}.annotations: {name} is no name of an annotation.")
+    for one in step.tolerations:
+        if not _LABEL_KEY.fullmatch(one.key or "a") or not _LABEL_VALUE.fullmatch(one.value or ""):
+            raise ConfigError(f"{key}.tolerations: {one.key}: {one.value} is no taint.")
     for names, what in ((step.volumes, "volumes"), (step.secret_volumes, "secret_volumes")):
         for name, folder in names.items():
             if not _NAME.fullmatch(name):
@@ -137,7 +168,7 @@ def _check_image(key: str, image: str) -> None:
 
 def _check_secret(key: str, where: str) -> None:
     secret, slash, name = where.partition("/")
-    if not (slash and _NAME.fullmatch(secret) and re.fullmatch(r"[\w.-]+", name)):
+    if not (slash and _NAME.fullmatch(secret) and re.fullmatch(r"[\w.-]+", name, re.ASCII)):
         raise ConfigError(f"{key}: got {where!r}; takes secret/key.")
 
 
@@ -150,7 +181,7 @@ def _check_folders(key: str, folders: Iterable[str]) -> None:
         seen.add(folder.rstrip("/"))
 
 
-def _check_memory(key: str, step: StepConfig) -> None:
+def _check_limits(key: str, step: StepConfig) -> None:
     for name in ("cpu", "memory"):
         asked, limit = getattr(step, name), getattr(step, f"{name}_limit")
         if asked and limit and _number(asked) > _number(limit):
@@ -166,16 +197,25 @@ def _number(quantity: str) -> float:
     return float(match[1]) * factors[match[3] or ""]
 
 
-def _check_metadata(config: PipelineConfig) -> None:
-    kubernetes = config.kubernetes
-    if kubernetes.metadata is not None:
-        database.of_address(kubernetes.metadata, None)
-        if kubernetes.metadata_secret is not None:
-            _check_secret("kubernetes.metadata_secret", kubernetes.metadata_secret)
-    for key, step in (("defaults", kubernetes.defaults), *_steps(config)):
-        for variable in (VARIABLE, PASSWORD):
-            if variable in step.env or variable in step.secret_env:
-                raise ConfigError(
-                    f"kubernetes.{key}: sets {variable}; use kubernetes.metadata and "
-                    f"metadata_secret, which all steps share."
-                )
+def _check_shared(kubernetes: KubernetesConfig) -> None:
+    """What all steps share."""
+    names = {
+        "volume": kubernetes.volume,
+        "service_account": kubernetes.service_account,
+        **{f"image_pull_secrets[{i}]": one for i, one in enumerate(kubernetes.image_pull_secrets)},
+    }
+    for key, name in names.items():
+        if name is not None and not _NAME.fullmatch(name):
+            raise ConfigError(f"kubernetes.{key}: {name!r} is no name in Kubernetes.")
+    if ":" in kubernetes.root:
+        raise ConfigError(f"kubernetes.root: got {kubernetes.root}; takes a path without a colon.")
+    if kubernetes.metadata is None:
+        return
+    database.of_address(kubernetes.metadata, None)
+    if urlsplit(kubernetes.metadata).password is not None:
+        raise ConfigError(
+            "kubernetes.metadata: has a password, which everybody could read in the compiled "
+            "pipeline; put it into a secret, and name that in kubernetes.metadata_secret."
+        )
+    if kubernetes.metadata_secret is not None:
+        _check_secret("kubernetes.metadata_secret", kubernetes.metadata_secret)

@@ -39,16 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not decision.go:
         step.say(decision.reason)
         return
-    request = folder.request()
-    config = request.configuration(decision.overrides)
-    with (
-        Lease(given.out).kept(given.run_id),
-        step.recorded(folder, given.node) as end,
-    ):
+    if folder.step(given.node).state in ("ran", "cached"):
+        step.say(f"{given.node}: an earlier try has done it")
+        return
+    with step.recorded(folder, given.node) as end, Lease(given.out).kept(given.run_id):
+        request = folder.request()
         ir = graph(request.configuration(), given.out)
         from babelrank.pipelines.kubeflow import fingerprint
 
         fingerprint.check(ir, given.fingerprint, given.compiled_by)
+        config = request.configuration(decision.overrides)
         ran = run_node(graph(config, given.out), given.node, given.out, given.run_id)
         end("ran" if ran else "cached")
     step.say(f"{given.node}: {'done' if ran else 'taken from the cache'}")
@@ -89,8 +89,7 @@ def run_node(ir: Any, name: str, out: Path, run_id: str) -> bool:
     database = connection(Layout(out))
     tries = Tries(database, ir.pipeline_info.id, run_id, name)
     if tries.succeeded():
-        step.say(f"{name}: an earlier try has done it")
-        return True
+        return True  # its process died before it could note that
     for folder in tries.left_behind(Layout(out).artifacts):
         step.say(f"{name}: removing what an earlier try left in {folder}")
         shutil.rmtree(folder)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from babelrank.components.config import to_dict
 from babelrank.components.errors import ConfigError
 from babelrank.pipelines.config import PipelineConfig
-from babelrank.pipelines.kubeflow import step
+from babelrank.pipelines.kubeflow import fingerprint, step
 from babelrank.pipelines.kubeflow.run_folder import Decision, Request, RunFolder
 from babelrank.pipelines.lease import Lease, locked
 from babelrank.pipelines.options import PIPELINES
@@ -33,11 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if folder.decision() is None:  # else this is a second try
         folder.write_request(request)
     with step.recorded(folder, NAME):
-        config = request.configuration()
+        config = _configuration(request, given.compiled_by)
         with locked(given.out):
             Lease(given.out).take(given.run_id, config.kubernetes.lease)
         decision = folder.decision() or decide(config, given, folder)
     step.say(decision.reason)
+
+
+def _configuration(request: Request, compiled_by: str) -> PipelineConfig:
+    """The configuration, or an error that says which side is older."""
+    try:
+        return request.configuration()
+    except ConfigError as error:
+        raise ConfigError(f"{error} {fingerprint.older(compiled_by)}") from None
 
 
 def decide(config: PipelineConfig, given: Any, folder: RunFolder) -> Decision:
@@ -71,7 +80,8 @@ def decide(config: PipelineConfig, given: Any, folder: RunFolder) -> Decision:
     if plan.span is not None:
         overrides.append(f"spans.span={plan.span}")
     plan.save(folder.path)
-    decision = Decision(go=plan.go, reason=plan.reason, overrides=tuple(overrides))
+    reason = plan.reason if given.retrain else "a run was asked for, so there is one."
+    decision = Decision(go=plan.go, reason=reason, overrides=tuple(overrides))
     folder.write_decision(decision)
     return decision
 
@@ -88,7 +98,7 @@ def moment(text: str) -> datetime.datetime | None:
     if not text:
         return None
     try:
-        if text.isdecimal():
+        if re.fullmatch(r"\d{14}", text):
             found = datetime.datetime.strptime(text, "%Y%m%d%H%M%S")
         else:
             found = datetime.datetime.fromisoformat(text)
@@ -104,6 +114,7 @@ def _parser() -> Any:
     parser = step.parser(__doc__.split("\n")[0])
     parser.add_argument("--pipeline", choices=PIPELINES, required=True)
     parser.add_argument("--config", required=True, metavar="JSON", help="the configuration")
+    parser.add_argument("--compiled-by", required=True, metavar="TEXT", help="versions")
     parser.add_argument("--retrain", action="store_true", help="only when there is a new span")
     parser.add_argument("--span", type=int, default=-1, metavar="N", help="newest span to read")
     parser.add_argument("--window", type=int, default=0, metavar="N", help="spans to read")

@@ -11,9 +11,10 @@ from babelrank.pipelines.database import PASSWORD, VARIABLE
 from babelrank.pipelines.kubeflow import worker_pod
 from babelrank.pipelines.kubeflow.config import KubernetesConfig, StepConfig
 
-RETRY_AFTER = "30s"
+_RETRY_AFTER = "30s"
+_FOR_EVER = "31536000s"  # a year
 _TRAINER = "Trainer"
-_POD = {"BABELRANK_POD": "metadata.name", "BABELRANK_POD_UID": "metadata.uid"}
+POD = {"BABELRANK_POD": "metadata.name", "BABELRANK_POD_UID": "metadata.uid"}
 """What a step can know of its own pod, by the variable that tells it."""
 
 
@@ -34,7 +35,7 @@ def give(task: Any, config: PipelineConfig, name: str) -> Any:
     if step.timeout is not None:
         kfp_kubernetes.set_timeout(task, step.timeout)
     if step.retries:
-        task.set_retry(step.retries, backoff_duration=RETRY_AFTER, backoff_factor=2.0)
+        task.set_retry(step.retries, backoff_duration=_RETRY_AFTER, backoff_factor=2.0)
     return task
 
 
@@ -50,7 +51,7 @@ def _resources(task: Any, step: StepConfig) -> None:
         task.set_memory_limit(step.memory_limit)
     if step.accelerator:
         task.set_accelerator_type(step.accelerator)
-        task.set_accelerator_limit(step.accelerators)
+        task.set_accelerator_limit(step.accelerators or 1)
 
 
 def _environment(task: Any, config: KubernetesConfig, step: StepConfig) -> None:
@@ -58,13 +59,13 @@ def _environment(task: Any, config: KubernetesConfig, step: StepConfig) -> None:
     if config.metadata is not None:
         task.set_env_variable(VARIABLE, config.metadata)
         if config.metadata_secret is not None:
-            secrets.setdefault(PASSWORD, config.metadata_secret)
+            secrets[PASSWORD] = config.metadata_secret
     for name, value in sorted(step.env.items()):
         task.set_env_variable(name, value)
     for name, where in sorted(secrets.items()):
         secret, _, key = where.partition("/")
         kfp_kubernetes.use_secret_as_env(task, secret, {key: name})
-    for name, field in _POD.items():
+    for name, field in POD.items():
         kfp_kubernetes.use_field_path_as_env(task, name, field)
 
 
@@ -89,13 +90,19 @@ def _placement(task: Any, step: StepConfig) -> None:
 
 
 def complete(platform: dict[str, Any], spec: dict[str, Any], config: KubernetesConfig) -> Any:
-    """Makes the document for Kubernetes the same, whichever SDK wrote it.
+    """Completes what the SDK wrote, and makes it the same, whichever SDK it was.
 
     Args:
         platform: The second document that kfp's compiler wrote.
         spec: The first one.
         config: The configuration.
     """
+    for component in spec["components"].values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            if "retryPolicy" in task:
+                # Argo counts it from the beginning of the first try, and kfp takes an hour at the
+                # most: a training that fails later than that would not be tried again.
+                task["retryPolicy"]["backoffMaxDuration"] = _FOR_EVER
     executors = (
         platform.setdefault("platforms", {})
         .setdefault("kubernetes", {})

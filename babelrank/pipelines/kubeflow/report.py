@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from babelrank.components.errors import BabelRankError
+from babelrank.pipelines import notify
+from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.kubeflow import plan, step
 from babelrank.pipelines.kubeflow.run_folder import RunFolder
+from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import Lease
 
 _METRICS = "metrics"
@@ -33,24 +36,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = step.parse(parser, arguments)
     folder, lease = RunFolder(given.out, given.run_id), Lease(given.out)
     if lease.holder() not in (None, given.run_id):
-        raise BabelRankError(f"the run {lease.holder()} has the output folder now; no report.")
+        _tell_of_refusal(given, folder, lease.holder())
+        return
     decision = folder.decision()
     try:
         if decision is not None and not decision.go:
             step.say(decision.reason)
-            _write_html(given.html, f"<!doctype html><p>{html.escape(decision.reason)}</p>")
-            write_metrics(json.loads(given.executor_input), {})
+            _answer(given, f"<!doctype html><p>{html.escape(decision.reason)}</p>", {})
         else:
             overrides = () if decision is None else decision.overrides
-            config = folder.request().configuration(overrides)
-            _conclude(config, given, folder)
+            _conclude(folder.request().configuration(overrides), given, folder)
     finally:
         lease.release(given.run_id)
     if decision is not None and not decision.go:
         shutil.rmtree(folder.path)  # last, so that a second try finds it
 
 
-def _conclude(config: Any, given: Any, folder: RunFolder) -> None:
+def _tell_of_refusal(given: Any, folder: RunFolder, holder: str | None) -> None:
+    """Tells of a run that another one kept from its folder: what is there is not this run's."""
+    found = folder.step(plan.NAME).error
+    error = found or f"the run {holder} has taken the output folder over."
+    problem = notify.could_not_begin(folder.request().configuration(), given.run_id, error)
+    step.say(f"no report: {error}")
+    if problem is not None:
+        step.say(f"warning: {problem}")
+    _answer(given, f"<!doctype html><p>{html.escape(error)}</p>", {})
+
+
+def _conclude(config: PipelineConfig, given: Any, folder: RunFolder) -> None:
     """Writes the report of a run that did something, or failed to."""
     from babelrank.components.evaluation.report import verdict_lines
     from babelrank.pipelines.conclusion import REPORT, conclude
@@ -71,13 +84,27 @@ def _conclude(config: Any, given: Any, folder: RunFolder) -> None:
     summary = conclude(config, given.out, record)
     for line in verdict_lines(summary):
         step.say(line)
-    _write_html(given.html, (folder.path / REPORT).read_text(encoding="utf-8"))
-    write_metrics(json.loads(given.executor_input), summary.metrics)
+    _answer(given, (folder.path / REPORT).read_text(encoding="utf-8"), summary.metrics)
+    if failed is not None and config.training.workers > 1:
+        _end_training(config, given.out)
 
 
-def _write_html(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _end_training(config: PipelineConfig, out: Path) -> None:
+    """Deletes TFJobs that Trainer left: when a task is ended by force it has no time for that."""
+    from babelrank.components.training import tf_job_cluster
+
+    try:
+        for name in tf_job_cluster.delete_all(str(Layout(out).training)):
+            step.say(f"TFJob {name} was left behind; deleted")
+    except (BabelRankError, tf_job_cluster.Unreachable) as error:
+        step.say(f"warning: TFJobs may be left behind: {error}")
+
+
+def _answer(given: Any, page: str, metrics: Any) -> None:
+    """Gives Kubeflow's pages what they show."""
+    given.html.parent.mkdir(parents=True, exist_ok=True)
+    given.html.write_text(page, encoding="utf-8")
+    write_metrics(json.loads(given.executor_input), metrics)
 
 
 def write_metrics(executor_input: dict[str, Any], metrics: Any) -> None:

@@ -113,7 +113,7 @@ def status(config: PipelineConfig, run: Run) -> str:
     out = Path(config.kubernetes.root) / config.name
     try:
         text = (Layout(out).runs / run.identity / "run.json").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except OSError:
         return "succeeded"
     found: str = json.loads(text)["status"]
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from babelrank.components.errors import ConfigError
 from babelrank.components.training.tf_job import VARIABLE
 from babelrank.pipelines.kubeflow.config import KubernetesConfig, StepConfig, TolerationConfig
+from babelrank.pipelines.kubeflow.quoting import quoted
 
 STEP = "Worker"
 """Name of the pods in `kubernetes.steps`."""
@@ -19,7 +19,7 @@ def environment(config: KubernetesConfig) -> dict[str, str]:
     Raises:
         ConfigError: They would share no files.
     """
-    return {VARIABLE: json.dumps(worker_pod(config), sort_keys=True)}
+    return {VARIABLE: quoted(worker_pod(config))}
 
 
 def worker_pod(config: KubernetesConfig) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _resources(step: StepConfig) -> dict[str, dict[str, str]]:
     requests = {"cpu": step.cpu, "memory": step.memory}
     limits = {"cpu": step.cpu_limit, "memory": step.memory_limit or step.memory}
     if step.accelerator:
-        limits[step.accelerator] = str(step.accelerators)
+        limits[step.accelerator] = str(step.accelerators or 1)
     return {
         "requests": {name: value for name, value in requests.items() if value},
         "limits": {name: value for name, value in limits.items() if value},
