@@ -15,19 +15,16 @@ import yaml
 from babelrank.components.config import from_dict
 from babelrank.pipelines.beam import BeamConfig
 from tests.beam.test_flink import FLINK
+from tests.kubeflow.manifests.conftest import tools  # noqa: F401  (a fixture)
+from tests.kubeflow.manifests.tools import K8S, Tools, kustomize
 
-K8S = Path(__file__).parents[2] / "k8s"
 CRD = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
 
 
 @pytest.fixture(scope="module")
-def built() -> dict[str, dict[str, Any]]:
+def built(tools: Tools) -> dict[str, dict[str, Any]]:  # noqa: F811
     """What `kubectl kustomize` makes, by kind and name."""
-    if not shutil.which("kubectl"):
-        pytest.skip("there is no `kubectl` here to build k8s/flink")
-    command = ["kubectl", "kustomize", str(K8S / "flink")]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {f"{one['kind']}/{one['metadata']['name']}": one for one in yaml.safe_load_all(text)}
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in kustomize(K8S / "flink")}
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,9 @@ GIVEN = {
 }
 """What k8s/README.md has made by hand, or what Kubeflow brings along."""
 
+NO_PROXY = "sidecar.istio.io/inject"
+"""Newer releases of Istio read the label, older ones the annotation."""
+
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
 _FACTORS = {"m": Decimal("0.001"), "": Decimal(1)} | {
     letter + two: Decimal(1024 if two else 1000) ** power
@@ -239,5 +242,15 @@ def namespaces(documents: list[Document]) -> list[str]:
     return [] if len(used) == 1 else [f"several namespaces: {used}"]
 
 
-ALL = (quantities, selectors, ports, references, images, restricted, rights, namespaces)
+def proxies(documents: list[Document]) -> list[str]:
+    """Pods that get Istio's proxy, which our network rules cut off, and which outlives a job."""
+    found = []
+    for pod in pods(documents):
+        for what, values in (("label", pod.labels), ("annotation", pod.annotations)):
+            if values.get(NO_PROXY) != "false":
+                found.append(f"{pod.name}: no {what} {NO_PROXY}")
+    return found
+
+
+ALL = (quantities, selectors, ports, references, images, restricted, rights, namespaces, proxies)
 """All checks."""

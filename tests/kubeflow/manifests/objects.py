@@ -20,6 +20,9 @@ FLINK_MAIN = "flink-main-container"
 FLINK_PORTS = (8081, 6121, 6122, 6123, 6124)
 """The container of a FlinkDeployment that the operator fills in, and the ports that it gives it."""
 
+FLINK_BY_NAME = "kubernetes.operator.pod-template.merge-arrays-by-name"
+"""The setting that has the operator merge lists in pod templates by name, not by place."""
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -91,24 +94,47 @@ def pods(documents: list[Document]) -> list[Pod]:
 def _flink_pods(document: Document) -> list[Pod]:
     """Pods of a FlinkDeployment: a template for all, and one each for both kinds of manager."""
     spec = document["spec"]
-    shared = spec["podTemplate"]
+    by_name = spec["flinkConfiguration"].get(FLINK_BY_NAME) == "true"
     found = []
     for manager in ("jobManager", "taskManager"):
-        own = spec[manager].get("podTemplate", {})
-        parts = [shared["spec"], own.get("spec", {})]
-        merged = {**parts[0], **parts[1]}
-        for key in ("containers", "volumes"):
-            merged[key] = [one for part in parts for one in part.get(key, [])]
-        data = [shared["metadata"], own.get("metadata", {})]
+        template = merged(spec["podTemplate"], spec[manager].get("podTemplate", {}), by_name)
         found.append(
             Pod(
                 owner=document,
-                labels={key: value for one in data for key, value in one.get("labels", {}).items()},
-                annotations={},
-                spec={**merged, "serviceAccountName": spec["serviceAccount"]},
+                labels=template["metadata"].get("labels", {}),
+                annotations=template["metadata"].get("annotations", {}),
+                spec={
+                    "volumes": [],
+                    **template["spec"],
+                    "serviceAccountName": spec["serviceAccount"],
+                },
             )
         )
     return found
+
+
+def merged(common: Any, own: Any, by_name: bool) -> Any:
+    """A part of a pod template over the common one, as the Flink operator merges them.
+
+    Args:
+        common: The common part.
+        own: What is laid over it.
+        by_name: Whether `FLINK_BY_NAME` is set. Lists with names are united by them then; otherwise
+            the first is merged with the first, whatever it is called, and so on.
+    """
+    if isinstance(common, dict) and isinstance(own, dict):
+        both = {key: merged(common[key], own[key], by_name) for key in common if key in own}
+        return {**common, **own, **both}
+    if isinstance(common, list) and isinstance(own, list):
+        if by_name and all(isinstance(one, dict) and "name" in one for one in common + own):
+            parts = ({one["name"]: one for one in part} for part in (common, own))
+            return list(merged(*parts, by_name).values())
+        pairs = [
+            merged(one, other, by_name) if isinstance(other, dict) else one
+            for one, other in zip(common, own, strict=False)
+        ]
+        return [*pairs, *common[len(own) :], *own[len(common) :]]
+    return own
 
 
 def of_kind(documents: list[Document], *kinds: str) -> list[Document]:

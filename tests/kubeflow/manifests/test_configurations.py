@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import yaml
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
+from babelrank.components.training.config import StrategyConfig
 from babelrank.pipelines import cli, running
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.database import PASSWORD, VARIABLE
 from babelrank.pipelines.kubeflow.config import KubernetesConfig
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.options import PIPELINES
+from tests.kubeflow.manifests.checks import quantity
 from tests.kubeflow.manifests.objects import Pod, named, of_kind, pods
 from tests.kubeflow.manifests.tools import Document
 
@@ -84,6 +87,14 @@ def test_pods_know_the_database(
         values = {one["name"]: one for one in pod.containers[0]["env"]}
         assert values[VARIABLE]["value"] == address
         assert values[PASSWORD]["valueFrom"]["secretKeyRef"] == {"name": secret, "key": "password"}
+
+
+def test_relative_paths_start_at_the_root(kustomization: list[Document]) -> None:
+    roots = {config.kubernetes.root for config in configurations(kustomization).values()}
+    everyone = [container for pod in pods(kustomization) for container in pod.containers]
+    ours = [one for one in everyone if one.get("image", "").startswith("babelrank:")]
+    assert ours
+    assert {one.get("workingDir") for one in ours} == roots
 
 
 def test_mysql_replaces_postgresql(built: dict[str, list[Document]]) -> None:
@@ -179,11 +190,40 @@ def test_a_bucket_is_mounted_everywhere(built: dict[str, list[Document]]) -> Non
         assert config.kubernetes.step("Ingest").annotations == sidecar
 
 
-def test_only_the_trainer_gets_an_accelerator(built: dict[str, list[Document]]) -> None:
-    for name, kind in (("overlays/gpu", "nvidia.com/gpu"), ("overlays/tpu-gke", "google.com/tpu")):
-        for config in configurations(built[name]).values():
-            assert config.kubernetes.step("Trainer").accelerator == kind
-            assert config.kubernetes.step("Ingest").accelerator is None
+@pytest.mark.parametrize(
+    ("name", "kind", "tag"),
+    [("overlays/gpu", "nvidia.com/gpu", "gpu"), ("overlays/tpu-gke", "google.com/tpu", "tpu")],
+)
+def test_only_the_trainer_gets_an_accelerator(
+    name: str, kind: str, tag: str, built: dict[str, list[Document]]
+) -> None:
+    for config in configurations(built[name]).values():
+        trainer, ingest = (config.kubernetes.step(step) for step in ("Trainer", "Ingest"))
+        assert trainer.accelerator == kind
+        assert trainer.image == f"{config.kubernetes.image}-{tag}"
+        assert ingest.accelerator is None
+        assert ingest.image is None
+
+
+def test_a_laptop_has_room(built: dict[str, list[Document]]) -> None:
+    for config in configurations(built["overlays/local"]).values():
+        for name in ("Ingest", "Transform", "Trainer", "Evaluator"):
+            step = config.kubernetes.step(name)
+            assert quantity(step.cpu or "") <= 1
+            assert quantity(step.memory or "") <= quantity("2Gi")
+            assert quantity(step.memory or "") <= quantity(step.memory_limit or "")
+
+
+@pytest.mark.parametrize("name", ["overlays/gpu", "overlays/local", "overlays/tpu-gke"])
+def test_overlays_differ_in_where_only(name: str, built: dict[str, list[Document]]) -> None:
+    def what(config: PipelineConfig) -> PipelineConfig:
+        training = dataclasses.replace(config.training, strategy=StrategyConfig())
+        return dataclasses.replace(config, kubernetes=DEFAULTS, training=training)
+
+    base = configurations(built["base"])
+    for file, config in configurations(built[name]).items():
+        assert config != base[file]
+        assert what(config) == what(base[file])
 
 
 def test_a_wrong_configuration_is_found(built: dict[str, list[Document]]) -> None:

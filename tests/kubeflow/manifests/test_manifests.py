@@ -216,6 +216,11 @@ MISTAKES: list[tuple[Callable[[list[Document]], list[str]], Callable[[Any], Any]
         lambda all_: set_(one(all_, "Service")["metadata"], "namespace", "default"),
         "several namespaces",
     ),
+    (
+        checks.proxies,
+        lambda all_: one(all_, "StatefulSet")["spec"]["template"]["metadata"].pop("annotations"),
+        "StatefulSet metadata-db: no annotation sidecar.istio.io/inject",
+    ),
 ]
 
 
