@@ -46,6 +46,10 @@ class Blessings:
         """Gives back what `withdraw` took."""
         return self._mark(manifest, "")
 
+    def knows(self, manifest: Manifest) -> bool:
+        """Whether the store has the model that was pushed as a version."""
+        return bool(self._models(manifest, self._pushes(manifest)))
+
     def _mark(self, manifest: Manifest, reason: str) -> list[str]:
         """Marks the models of a version, and what says that they are good; "" unmarks them."""
         pushes = self._pushes(manifest)

@@ -17,6 +17,7 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Artifact, Event
 from tfx.types import standard_artifacts
 
+from babelrank.components.errors import BabelRankError
 from babelrank.components.lineage import MODEL, SPANS, Lineage
 
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
@@ -37,12 +38,14 @@ class Needs:
         spanned: Whether the data have spans.
         runs: Ids of runs that are needed whatever they read.
         sources: Folders of models that are needed, or folders in those of models.
+        excluded: Spans that do not count among the newest.
     """
 
     spans: int
     spanned: bool
     runs: Collection[str] = ()
     sources: Collection[str] = ()
+    excluded: Collection[int] = ()
 
 
 class Outputs:
@@ -51,11 +54,14 @@ class Outputs:
     Args:
         store: An ML Metadata store.
         pipeline: Name of the pipeline.
-        root: Folder of the outputs; others are left alone.
+        root: Folder of the outputs, under whatever path; others are left alone.
+
+    Raises:
+        BabelRankError: There are outputs, and none is in that folder.
     """
 
     def __init__(self, store: MetadataStore, pipeline: str, root: Path) -> None:
-        self._store, self._root = store, root
+        self._store, self._root = store, root.resolve()
         context = store.get_context_by_type_and_name("pipeline", pipeline)
         number = [] if context is None else [context.id]
         self._artifacts: dict[int, Artifact] = {
@@ -69,6 +75,7 @@ class Outputs:
         types = sorted({one.type_id for one in self._artifacts.values()})
         names = {one.id: one.name for one in store.get_artifact_types_by_id(types)} if types else {}
         self._kinds = {one.id: names[one.type_id] for one in self._artifacts.values()}
+        self._check_root(pipeline)
 
     def unneeded(self, needs: Needs) -> tuple[list[Artifact], list[Path]]:
         """Artifacts that nothing needs, and folders that are there of them and of killed steps."""
@@ -80,7 +87,7 @@ class Outputs:
         gone = [
             one
             for number, one in self._artifacts.items()
-            if number not in kept and self._root in Path(one.uri).parents
+            if number not in kept and self._is_here(one)
         ]
         folders = [path for one in gone if (path := Path(one.uri)).is_dir()]
         return gone, [*folders, *self._left_behind(executions)]
@@ -102,6 +109,19 @@ class Outputs:
     def uri(self, number: int) -> str:
         """Folder of an artifact."""
         return str(self._artifacts[number].uri)
+
+    def _check_root(self, pipeline: str) -> None:
+        """With none of the outputs here, this may be their folder under a name that hides it."""
+        live = [one for one in self._artifacts.values() if one.state == Artifact.LIVE]
+        if live and not any(map(self._is_here, live)):
+            raise BabelRankError(
+                f"{self._root}: none of the {len(live)} outputs of {pipeline} in ML Metadata is in "
+                f"this folder, but such as {live[-1].uri}. Take the --out of the runs, or their ML "
+                f"Metadata."
+            )
+
+    def _is_here(self, one: Artifact) -> bool:
+        return self._root in Path(one.uri).resolve().parents
 
     def _is_live(self, number: int) -> bool:
         found = self._artifacts.get(number)
@@ -127,7 +147,7 @@ class Outputs:
                     newest = self._newest_span(event.artifact_id)
                     if newest is not None:
                         read[run] = newest if needs.spanned else event.artifact_id
-        wanted = sorted(set(read.values()))[-needs.spans :]
+        wanted = sorted(set(read.values()).difference(needs.excluded))[-needs.spans :]
         return [run for run, key in read.items() if key in wanted]
 
     def _newest_span(self, number: int) -> int | None:
@@ -184,11 +204,16 @@ class Outputs:
         }
 
     def _left_behind(self, executions: Collection[int]) -> list[Path]:
-        """What executions that ended without a word left, and the notes of all, but for some."""
-        known = {one.uri.rstrip("/") for one in self._artifacts.values()}
-        folders = {*self._root.glob("*/*/*"), *self._root.glob("*/.system/executor_execution/*")}
-        over = {str(number) for number in self._all.difference(executions)}
-        return sorted(path for path in folders if path.name in over and str(path) not in known)
+        """What executions that ended without a word left, and the notes of all, but for some.
+
+        By their events, and never by the paths of their outputs, which may be written in many ways.
+        """
+        over = self._all.difference(executions)
+        told = {event.execution_id for event in self._events if event.type in _OUTPUTS}
+        silent = {str(number) for number in over - told}
+        halves = [path for path in self._root.glob("*/*/*") if path.name in silent]
+        noted = self._root.glob("*/.system/executor_execution/*")
+        return sorted([*halves, *(path for path in noted if path.name in set(map(str, over)))])
 
 
 def _key(event: Event) -> str:

@@ -124,15 +124,6 @@ def plain(config: PipelineConfig, *sections: str) -> dict[str, Any]:
     return {name: to_dict(getattr(config, name)) for name in sections}
 
 
-def baseline() -> tfx.dsl.Resolver:
-    """The last blessed model, or nothing on the first run."""
-    return tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("Baseline")
-
-
 def predecessor(config: PipelineConfig, examples: Channel) -> list[tfx.dsl.Resolver]:
     """What finds the last blessed or pushed model, if `training.warm_start` asks for it."""
     wanted = config.training.warm_start

@@ -1,15 +1,26 @@
-"""What earlier runs of a pipeline came to, from the `run.json` that each of them left."""
+"""What earlier runs of a pipeline came to, from the `run.json` that each of them left.
+
+Of judged runs whose folders were removed, one file beside the folders keeps what a plan needs.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from babelrank.components.errors import InputError
+
 RUN, PLAN = "run.json", "plan.json"
 """Files in the folder of a run: what it came to, and what it was to read."""
+
+_JUDGED = "judged.json"
+"""File beside those folders: the judged runs whose folders were removed."""
 
 FINISHED = ("pushed", "blessed", "refused")
 """States of runs whose data have been judged; the others are to be run again."""
@@ -24,7 +35,7 @@ class PastRun:
         status: How it ended.
         started: When, in seconds since the epoch.
         spans: What it read; () without spans.
-        fingerprint: Of the files that were there when it was planned; empty: it was not planned.
+        fingerprint: Of the files that were there when it was planned; empty: that is not known.
     """
 
     run_id: str
@@ -46,25 +57,57 @@ def past_runs(runs: Path) -> list[PastRun]:
 
     Args:
         runs: Folder that holds one folder for each run.
+
+    Raises:
+        InputError: What is known of runs that were removed cannot be read.
     """
-    found = []
+    found = {run.run_id: run for run in _removed(runs)}
     for path in runs.glob(f"*/{RUN}"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = json.loads(path.read_text(encoding="utf-8"))
-            found.append(
-                PastRun(
-                    run_id=path.parent.name,
-                    status=run["status"],
-                    started=datetime.datetime.fromisoformat(run["started"]).timestamp(),
-                    spans=tuple(run["spans"]),
-                    fingerprint=_fingerprint(path.with_name(PLAN)),
-                )
+            found[path.parent.name] = PastRun(
+                run_id=path.parent.name,
+                status=run["status"],
+                started=datetime.datetime.fromisoformat(run["started"]).timestamp(),
+                spans=tuple(run["spans"]),
+                fingerprint=_fingerprint(path.with_name(PLAN)),
             )
-    return sorted(found, key=lambda run: (run.started, run.run_id))
+    return sorted(found.values(), key=lambda run: (run.started, run.run_id))
+
+
+def remember(runs: Path, going: Iterable[PastRun]) -> None:
+    """Notes the judged ones among runs, so that they are past runs without their folders, too.
+
+    Raises:
+        InputError: The notes of earlier ones cannot be read.
+    """
+    before = {run.run_id: run for run in _removed(runs)}
+    noted = before | {run.run_id: run for run in going if run.finished}
+    if noted == before:
+        return
+    text = json.dumps([dataclasses.asdict(run) for run in noted.values()], indent=1)
+    temporary = runs / f".{_JUDGED}-{os.getpid()}"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(runs / _JUDGED)  # complete, or as it was
+
+
+def _removed(runs: Path) -> list[PastRun]:
+    path = runs / _JUDGED
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return [PastRun(**{**one, "spans": tuple(one["spans"])}) for one in noted]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error!r}); it says which data were judged by runs that "
+            f"`babelrank clean` removed. Restore it, or remove it: a backfill from an older span "
+            f"(--from) would then run again what they judged."
+        ) from error
 
 
 def _fingerprint(plan: Path) -> str:
     try:
         return str(json.loads(plan.read_text(encoding="utf-8"))["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):
-        return ""  # such as of `babelrank run`, which plans nothing
+        return ""  # such as of a run that found no data

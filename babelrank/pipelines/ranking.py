@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.types import BaseChannel as Channel
 
+from babelrank.components.evaluation import baseline
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
 from babelrank.components.ranking import (
     preprocessing,
@@ -52,8 +53,8 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         {**columns.to_custom_config(), **graph.plain(config, "model", "training")},
         *(one.outputs[last_model.MODEL] for one in predecessor),
     )
-    baseline = graph.baseline()
-    evaluator = _evaluator(config, examples, train, baseline, drift)
+    compared = baseline.baseline(train.outputs["model"])
+    evaluator = _evaluator(config, examples, train, compared, drift)
     return graph.pipeline(
         config,
         layout,
@@ -67,7 +68,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
             transform,
             *predecessor,
             train,
-            baseline,
+            compared,
             evaluator,
             graph.pusher(config, layout, train, evaluator),
         ],
@@ -89,7 +90,7 @@ def _evaluator(
     config: RankingConfig,
     examples: Channel,
     train: tfx.components.Trainer,
-    baseline: tfx.dsl.Resolver,
+    compared: tfx.dsl.Resolver,
     drift: Any,
 ) -> Evaluator:
     metric = tfma.MetricConfig(
@@ -101,7 +102,7 @@ def _evaluator(
     return Evaluator(
         examples=examples,
         model=train.outputs["model"],
-        baseline_model=baseline.outputs["model"],
+        baseline_model=compared.outputs["model"],
         drift=drift.outputs["drift"],
         split=config.splits.gate,
         eval_config=eval_config(config.evaluation, metric, records.LABEL, signatures.SCORE, weight),

@@ -19,10 +19,11 @@ from babelrank.components.serving.versions import (
     leftovers,
     remove,
     remove_leftovers,
+    unfinished,
 )
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.database import connection
-from babelrank.pipelines.history import PastRun, past_runs
+from babelrank.pipelines.history import PastRun, past_runs, remember
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import alone
 from babelrank.pipelines.rollback import serving_folder
@@ -92,6 +93,8 @@ def clean(config: PipelineConfig, out: Path, dry_run: bool = False) -> dict[str,
             for one in waste.versions:
                 remove(serving, one)
             remove_leftovers(serving)
+            going = {path.name for path in waste.runs}
+            remember(layout.runs, [one for one in past_runs(layout.runs) if one.run_id in going])
             for path in (*waste.runs, *waste.outputs, *waste.checkpoints):
                 shutil.rmtree(path)
     return freed
@@ -112,20 +115,21 @@ def find(config: PipelineConfig, layout: Layout, serving: Path, outputs: Outputs
     past = past_runs(layout.runs)
     pending = _pending(layout, past)
     good = [outputs.uri(model) for model in outputs.good_models()]
-    old = _old_versions(config, all_versions(serving), good)
+    old = _old_versions(config, all_versions(serving), good, unfinished(serving))
     kept = [one for one in all_versions(serving) if one.path is not None and one not in old]
     manifests = [one.manifest for one in kept if one.manifest is not None]
     needs = Needs(
         spans=config.retention.spans,
         spanned=has_spans(data_inputs(config).path),
         runs=pending,
+        excluded=config.spans.exclude,
         sources=[one.manifest.source for one in kept if one.manifest and one.rolled_back is None],
     )
     artifacts, folders = outputs.unneeded(needs)
     newest = {run.run_id for run in past[-config.retention.runs :]} | {
         one.run_id for one in manifests
     }
-    kept_runs = {*newest, *pending, *_last_judged(past)}
+    kept_runs = {*newest, *pending, *_last_judged(past, config.spans.exclude)}
     return Waste(
         versions=tuple(old),
         runs=tuple(path for path in _folders(layout.runs) if path.name not in kept_runs),
@@ -142,14 +146,22 @@ def size(folder: Path) -> int:
 
 
 def _old_versions(
-    config: PipelineConfig, every: Sequence[Version], good: Sequence[str]
+    config: PipelineConfig, every: Sequence[Version], good: Sequence[str], unfinished: str
 ) -> list[Version]:
-    """The versions beyond those that are kept; never the newest, nor one of a good model."""
-    there = [one for one in every if one.path is not None]
+    """The versions of ours beyond those that are kept.
+
+    Never the newest, nor one of a good model, nor the one that a rollback is going back to. Those
+    that were rolled back do not count: there are to be others to go back to.
+    """
+    there = [one for one in every if one.path is not None and one.manifest is not None]
+    counted = [at for at, one in enumerate(there) if one.rolled_back is None]
+    kept = counted[-config.retention.versions :]
     return [
         one
-        for one in there[: -config.retention.versions]
-        if not (one.manifest and any(f"{one.manifest.source}/".startswith(g + "/") for g in good))
+        for one in there[: kept[0] if kept else 0]
+        if one.name not in (unfinished, every[-1].name)
+        if one.manifest
+        and not any(f"{one.manifest.source}/".startswith(folder + "/") for folder in good)
     ]
 
 
@@ -170,10 +182,11 @@ def _pending(layout: Layout, past: Sequence[PastRun]) -> set[str]:
     return {run.run_id for run in since} | killed
 
 
-def _last_judged(past: Sequence[PastRun]) -> set[str]:
+def _last_judged(past: Sequence[PastRun], excluded: Sequence[int]) -> set[str]:
     """The last run that was judged, and the last one on the newest span."""
     judged = [run for run in past if run.finished]
-    newest = max((run.spans[-1:] for run in judged), default=())
+    counted = (run.spans[-1:] for run in judged if not set(run.spans[-1:]) & set(excluded))
+    newest = max(counted, default=())
     on_newest = [run.run_id for run in judged if run.spans[-1:] == newest]
     return {run.run_id for run in judged[-1:]} | set(on_newest[-1:])
 

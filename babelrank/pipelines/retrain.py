@@ -17,6 +17,10 @@ time), and the window before it; starts from the last blessed model and keeps it
 the new model against that one on the same newest data; pushes it, or not. Does nothing, with exit
 code 0, when a run has judged these data before.
 
+Of data by date ({YYYY}{MM}{DD}), now is the scheduled time if none is given: the day that is going
+on is not read. With spans.marker, which says what is complete, it is the newest complete day.
+A scheduled run for an older day than the newest one that was judged does nothing, too.
+
 --backfill does so for every complete span after the newest one that was judged, oldest first, and
 with --from for every span from there on that was never judged. It ends at the first failure; a
 refusal is none."""
@@ -82,12 +86,16 @@ def _retrain(given: argparse.Namespace) -> int:
         return _backfill(config, out, given)
     if given.first is not None or given.last is not None:
         raise ConfigError("--from, --to: take --backfill beside them.")
-    return _run(config, out, given, given.newest, given.scheduled)
+    newest, scheduled = schedule.as_span(config, given.newest), given.scheduled
+    if newest is None and scheduled is None:
+        scheduled = schedule.now_scheduled(config)
+    return _run(config, out, given, newest, scheduled)
 
 
 def _backfill(config: PipelineConfig, out: Path, given: argparse.Namespace) -> int:
     """Runs one span after the other; returns the exit code of the worst."""
-    spans = schedule.unfinished(config, out, given.first, given.last)
+    first, last = (schedule.as_span(config, one) for one in (given.first, given.last))
+    spans = schedule.unfinished(config, out, first, last)
     if not spans:
         _say("Nothing to do: no span is left.")
     worst = running.PUSHED
@@ -117,31 +125,16 @@ def _run(
             allow_missing=given.allow_missing,
         )
     except InputError as error:
-        _tell(config, error)
+        from babelrank.pipelines import notify
+
+        problem = notify.could_not_begin(config, "", str(error))
+        if problem is not None:
+            sys.stderr.write(f"babelrank: warning: {problem}\n")
         raise
     _say(plan.reason)
     if not plan.go:
         return running.PUSHED
     return running.run(schedule.at_span(config, plan.span), out, None, plan)
-
-
-def _tell(config: PipelineConfig, error: InputError) -> None:
-    """Tells whoever is told of failures that no run could begin, such as for a missing day."""
-    from babelrank.components.evaluation.report import RunSummary, StepSummary
-    from babelrank.pipelines import notify
-
-    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    summary = RunSummary(
-        run_id="",
-        pipeline=config.name,
-        task=config.task,
-        status="failed",
-        started=now,
-        steps=(StepSummary(name="Plan", state="failed", error=str(error)),),
-    )
-    problem = notify.tell(config.notify, summary, None)
-    if problem is not None:
-        sys.stderr.write(f"babelrank: warning: {problem}\n")
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.components.serving.versions import (
@@ -23,10 +23,14 @@ from babelrank.components.serving.versions import (
     Version,
     all_versions,
     push,
+    unfinished,
 )
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import alone
+
+if TYPE_CHECKING:
+    from babelrank.pipelines.blessings import Blessings
 
 NO_REASON = "no reason was given"
 
@@ -62,34 +66,40 @@ def roll_back(config: PipelineConfig, out: Path, to: str | None, reason: str) ->
 
     Raises:
         ConfigError: There is no such version.
-        BabelRankError: There is none to go back to, or a run uses the output folder.
+        BabelRankError: There is none to go back to, or a run uses the output folder; or ML Metadata
+            does not know a bad model. The earlier version is served then, and a second call with
+            the right ML Metadata finishes the rollback.
     """
-    out = out.absolute()
+    from babelrank.pipelines.database import connection
+
+    out, reason = out.absolute(), reason.strip() or NO_REASON
     serving = serving_folder(config, out)
     with alone(out):
-        ledger, known = Ledger.load(serving), all_versions(serving)
+        ledger, known, begun = Ledger.load(serving), all_versions(serving), unfinished(serving)
         there = [one for one in known if one.path is not None]
-        target = _target(serving, there, to or ledger.unfinished)
-        digest = target.digest()
-        if there[-1].digest() == digest and not ledger.unfinished:
-            return Rollback(back_to=target.name, now=there[-1].name)
-        bad = _later(known, target)
-        told = [one.name for one in bad if ledger.unfinished or one.rolled_back is None]
-        ledger = _noted(ledger, target, bad, reason)
-        ledger.save(serving)  # from here on, a second call knows what to do
-        from babelrank.pipelines.database import connection
-
-        models, restored = _mark(connection(Layout(out)), target, bad, reason)
+        target = _target(serving, there, to or begun)
+        bad, told = _later(known, target), []
+        if begun or there[-1].digest() != target.digest():
+            told = [one.name for one in bad if begun or one.rolled_back is None]
+            ledger = _noted(ledger, target, bad, reason, known[-1].name)
+            ledger.save(serving)  # from here on, a second call knows what to do
+        # That version is served already? An earlier rollback may have met another ML Metadata.
+        blessings = _blessings(connection(Layout(out)))
+        models = blessings.withdraw([one.manifest for one in bad if one.manifest], reason)
+        restored = blessings.restore(target.manifest) if target.manifest else []
         path = serving / target.name
-        about = target.manifest or Manifest(digest=digest, source=str(path))
+        about = target.manifest or Manifest(digest=target.digest(), source=str(path))
         version, _ = push(path, serving, dataclasses.replace(about, copy_of=target.name))
-        dataclasses.replace(ledger, unfinished="").save(serving)
+        restorable = [target] if target.rolled_back else []
+        _check_known(blessings, [*bad, *restorable], version.name)
+        if ledger.unfinished:
+            dataclasses.replace(ledger, unfinished="", newest="").save(serving)
     return Rollback(
         back_to=target.name,
         now=version.name,
         bad=tuple(told),
-        models=models,
-        restored=restored,
+        models=tuple(dict.fromkeys(models)),
+        restored=tuple(restored),
     )
 
 
@@ -130,24 +140,37 @@ def _later(known: Sequence[Version], target: Version) -> list[Version]:
     return [one for one in originals if int(one.name) > begin and one.digest() != digest]
 
 
-def _noted(ledger: Ledger, target: Version, bad: Sequence[Version], reason: str) -> Ledger:
+def _noted(
+    ledger: Ledger, target: Version, bad: Sequence[Version], reason: str, newest: str
+) -> Ledger:
     """The ledger with the bad models, and without the one to go back to."""
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     entries = dict(ledger.rolled_back)
     for one in bad:
         entries.setdefault(one.digest(), RolledBack(version=one.name, reason=reason, when=now))
     entries.pop(target.digest(), None)
-    return dataclasses.replace(ledger, rolled_back=entries, unfinished=target.name)
+    return dataclasses.replace(ledger, rolled_back=entries, unfinished=target.name, newest=newest)
 
 
-def _mark(
-    connection: Any, target: Version, bad: Sequence[Version], reason: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Withdraws the blessings of the bad models, and gives that of the target back."""
+def _blessings(connection: Any) -> Blessings:
     from babelrank.pipelines.blessings import Blessings
     from babelrank.pipelines.metadata_store import open_store
 
-    blessings = Blessings(open_store(connection))
-    models = blessings.withdraw([one.manifest for one in bad if one.manifest], reason)
-    restored = blessings.restore(target.manifest) if target.manifest else []
-    return tuple(dict.fromkeys(models)), tuple(restored)
+    return Blessings(open_store(connection))
+
+
+def _check_known(blessings: Blessings, marked: Sequence[Version], now: str) -> None:
+    """Models that this ML Metadata does not know are still blessed, or not, in the one that does.
+
+    Raises:
+        BabelRankError: There are such.
+    """
+    strange = [one.name for one in marked if one.manifest and not blessings.knows(one.manifest)]
+    if strange:
+        raise BabelRankError(
+            f"version {now}, which is served, has the earlier model; but ML Metadata knows no "
+            f"model of version {', '.join(strange)}: where it is known, it is as blessed as it "
+            f"was, and so may be a baseline and the start of trainings. Give the same command "
+            f"again with the ML Metadata of the runs (--out, or BABELRANK_METADATA in the "
+            f"environment)."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import yaml
 
 from babelrank.components.config import to_dict
+from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import RunSummary
-from babelrank.pipelines import local
+from babelrank.pipelines import local, schedule
 from babelrank.pipelines.conclusion import conclude
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.database import connection
@@ -36,13 +38,14 @@ def run_pipeline(
         out: Output folder; a second run with the same folder reuses what has not changed.
         watch: Told of each step.
         optimum: The best metrics that any model could reach, where they are known.
-        plan: What the run is to read, where that was planned; kept with the run.
+        plan: What the run is to read, where that was planned; else what there is now. It is kept
+            with the run.
 
     Returns:
         What the run came to, and what ended it early, if something did.
 
     Raises:
-        BabelRankError: Another run uses the output folder.
+        BabelRankError: Another run uses the output folder, or ended since the plan was made.
         DeviceError: The devices that training asks for are not here.
     """
     # Only here: TFX takes 10 s and more to import.
@@ -56,11 +59,13 @@ def run_pipeline(
     out = out.absolute()
     layout = Layout(out)
     with alone(out):
+        if plan is not None:
+            schedule.check_current(plan, out)
         folder = _run_folder(layout.runs)
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
         (folder / "config.yaml").write_text(text, encoding="utf-8")
-        if plan is not None:
-            plan.save(folder)
+        with contextlib.suppress(BabelRankError):  # Ingest says so, in the report
+            (plan or schedule.reading(config)).save(folder)
         record = RunRecord(run_id=folder.name)
         try:
             ir = compiled(graph_function(config)(config, out))

@@ -13,20 +13,19 @@ import dataclasses
 import datetime
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.errors import BabelRankError, ConfigError, InputError
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 from babelrank.pipelines.history import PLAN, PastRun, past_runs
 from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.novelty import EPOCH, counted, is_dated, news, overtaken, shown
 
 if TYPE_CHECKING:
     from babelrank.components.ingest.spans import Inputs, Resolved
-
-_EPOCH = datetime.date(1970, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,7 @@ class Plan:
         spans: All spans to read, oldest first; () without spans.
         reason: Why, in a sentence.
         fingerprint: Changes when a file of the data comes, goes, or changes size or time.
+        after: The last run that had been judged when this was planned; empty: none.
     """
 
     go: bool
@@ -46,17 +46,12 @@ class Plan:
     spans: tuple[int, ...]
     reason: str
     fingerprint: str = ""
+    after: str = ""
 
     def save(self, folder: Path) -> None:
         """Writes the plan into the folder of its run, where `history` looks for it."""
         text = json.dumps(dataclasses.asdict(self), indent=1)
         (folder / PLAN).write_text(text + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Plan:
-        """The plan that `save` wrote."""
-        found = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        return cls(**{**found, "spans": tuple(found["spans"])})
 
 
 def retraining(config: PipelineConfig) -> PipelineConfig:
@@ -107,22 +102,76 @@ def plan(
         ConfigError: The pattern of the data is wrong, or has no spans, and one is asked for.
     """
     inputs, lenient = data_inputs(config), allow_missing or config.schedule.allow_missing
-    if not _has_spans(inputs):
-        if span is not None:
-            raise ConfigError(f"--span: got {span}, and data.path has no {{SPAN}}; takes nothing.")
-        found = _resolve(inputs, config)
-        chosen = Plan(go=True, span=None, spans=(), reason="", fingerprint=found.fingerprint)
-    else:
-        newest = _newest(config, inputs, span, scheduled, lenient)
-        found = _resolve(inputs, at_span(config, newest))
-        if not lenient:
-            _check_complete(config, inputs, found.spans)
-        newest, spans = found.spans[-1], found.spans
-        chosen = Plan(go=True, span=newest, spans=spans, reason="", fingerprint=found.fingerprint)
-    go, reason = _news(chosen, past_runs(Layout(out).runs), inputs)
+    if span is not None and not _has_spans(inputs):
+        raise ConfigError(f"--span: got {span}, and data.path has no {{SPAN}}; takes nothing.")
+    newest = _newest(config, inputs, span, scheduled, lenient)
+    chosen = reading(at_span(config, newest))
+    if not lenient and chosen.spans:
+        _check_complete(config, inputs, chosen.spans)
+    runs = [run for run in past_runs(Layout(out).runs) if run.finished]
+    go, reason = news(chosen.spans, chosen.fingerprint, runs, inputs)
+    if go and span is None and scheduled is not None and is_dated(inputs):
+        late = overtaken(chosen.span, counted(runs, config.spans.exclude), inputs)
+        go, reason = not late, late or reason
     if force and not go:
         go, reason = True, f"{reason} --force runs it again."
-    return dataclasses.replace(chosen, go=go, reason=reason)
+    return dataclasses.replace(chosen, go=go, reason=reason, after=_last(runs))
+
+
+def reading(config: PipelineConfig) -> Plan:
+    """What a run of a configuration reads now, whatever earlier runs have judged.
+
+    Raises:
+        InputError: No file matches, or the wanted span is not there.
+        ConfigError: The pattern of the data is wrong.
+    """
+    inputs = data_inputs(config)
+    found = _resolve(inputs, config)
+    spans = found.spans if _has_spans(inputs) else ()
+    span = spans[-1] if spans else None
+    return Plan(go=True, span=span, spans=spans, reason="", fingerprint=found.fingerprint)
+
+
+def check_current(plan: Plan, out: Path) -> None:
+    """Nothing, if no run was judged since a plan was made; the folder is locked meanwhile.
+
+    Raises:
+        BabelRankError: One was; the plan may be to do again what that one did.
+    """
+    last = _last([run for run in past_runs(Layout(out).runs) if run.finished])
+    if last != plan.after:
+        raise BabelRankError(
+            f"{out}: the run {last} came to its end while this one was being prepared. Give the "
+            f"same command again: it looks again at what is new."
+        )
+
+
+def now_scheduled(config: PipelineConfig) -> datetime.datetime | None:
+    """Now, where a run that names neither span nor time must not read the day that is going on.
+
+    That is with data by date, unless `spans.marker` tells which days are over, or `spans.span`
+    names one.
+    """
+    named = config.spans.marker is not None or config.spans.span is not None
+    dated = is_dated(data_inputs(config))
+    return datetime.datetime.now(datetime.UTC) if dated and not named else None
+
+
+def as_span(config: PipelineConfig, number: int | None) -> int | None:
+    """The span that a number stands for: of data by date, 20260131 is that day.
+
+    Raises:
+        ConfigError: Eight digits are no date.
+    """
+    if number is None or number < 10_000_000 or not is_dated(data_inputs(config)):
+        return number
+    try:
+        return (datetime.datetime.strptime(str(number), "%Y%m%d").date() - EPOCH).days
+    except ValueError:
+        raise ConfigError(
+            f"span: got {number}, which is no date; takes one such as 20260131, or days since "
+            f"{EPOCH}."
+        ) from None
 
 
 def unfinished(
@@ -146,7 +195,8 @@ def unfinished(
         raise ConfigError(
             "--backfill: needs {SPAN} or {YYYY}{MM}{DD} in data.path; there is one data set only."
         )
-    done = {run.spans[-1] for run in past_runs(Layout(out).runs) if run.finished and run.spans}
+    runs = [run for run in past_runs(Layout(out).runs) if run.finished]
+    done = {run.spans[-1] for run in counted(runs, config.spans.exclude)}
     if first is None:
         first = max(done) + 1 if done else 0
     last = sys.maxsize if last is None else last
@@ -164,13 +214,6 @@ def data_inputs(config: PipelineConfig) -> Inputs:
     return Inputs(path=data.source.path or "", beside=data.target.path or "", keys=keys)
 
 
-def shown(inputs: Inputs, spans: Iterable[int]) -> str:
-    """Spans for people: the dates that they stand for, if they do."""
-    dated = "{YYYY}" in inputs.path
-    days = (f"{_EPOCH + datetime.timedelta(span)} ({span})" if dated else span for span in spans)
-    return ", ".join(map(str, days))
-
-
 def _newest(
     config: PipelineConfig,
     inputs: Inputs,
@@ -178,13 +221,19 @@ def _newest(
     scheduled: datetime.datetime | None,
     lenient: bool,
 ) -> int | None:
-    """The newest span to read, where something says which one it is."""
+    """The newest span to read; None: the data have none."""
     if span is not None:
         return span
-    if scheduled is None or "{YYYY}" not in inputs.path:
+    if config.spans.span is not None and (scheduled is None or not is_dated(inputs)):
         return config.spans.span
-    wanted = _day(scheduled) - config.schedule.lag
+    if not _has_spans(inputs):
+        return None
     there = _there(inputs, config)
+    if scheduled is None or not is_dated(inputs):
+        return there[-1]
+    wanted = _day(scheduled) - config.schedule.lag
+    while wanted in config.spans.exclude:  # the day before is the one that counts, then
+        wanted -= 1
     if wanted in there:
         return wanted
     before = [one for one in there if one < wanted]
@@ -201,7 +250,7 @@ def _day(time: datetime.datetime) -> int:
     """The day of a time in UTC, in days since the epoch."""
     if time.tzinfo is not None:
         time = time.astimezone(datetime.UTC)
-    return (time.date() - _EPOCH).days
+    return (time.date() - EPOCH).days
 
 
 def _check_complete(config: PipelineConfig, inputs: Inputs, spans: Sequence[int]) -> None:
@@ -216,21 +265,8 @@ def _check_complete(config: PipelineConfig, inputs: Inputs, spans: Sequence[int]
         )
 
 
-def _news(chosen: Plan, runs: Sequence[PastRun], inputs: Inputs) -> tuple[bool, str]:
-    """Whether the data of a plan are still to be judged, and why or why not."""
-    judged = [run for run in runs if run.finished and run.spans == chosen.spans]
-    what = "the window of " if len(chosen.spans) > 1 else "span "
-    what = what + shown(inputs, chosen.spans) if chosen.spans else "the data"
-    if not judged:
-        before = [run for run in runs if run.finished and run.spans[-1:] == (chosen.span,)]
-        if before:
-            return True, f"{what} is new; before, it was {shown(inputs, before[-1].spans)}."
-        return True, f"{what} is new." if chosen.spans else f"{what} were not judged yet."
-    last = judged[-1]
-    changed = bool(last.fingerprint) and last.fingerprint != chosen.fingerprint
-    if changed or not (last.fingerprint or chosen.spans):
-        return True, f"{what} changed after run {last.run_id}."
-    return False, f"Nothing new: {what} was {last.status} by run {last.run_id}."
+def _last(judged: Sequence[PastRun]) -> str:
+    return judged[-1].run_id if judged else ""
 
 
 def _has_spans(inputs: Inputs) -> bool:
@@ -241,8 +277,9 @@ def _has_spans(inputs: Inputs) -> bool:
 
 def _there(inputs: Inputs, config: PipelineConfig) -> tuple[int, ...]:
     """All complete spans, oldest first."""
-    everything = dataclasses.replace(config.spans, window=sys.maxsize, span=None)
-    return _resolve(inputs, dataclasses.replace(config, spans=everything)).spans
+    from babelrank.components.ingest.spans import all_spans
+
+    return all_spans(inputs, config.spans)
 
 
 def _resolve(inputs: Inputs, config: PipelineConfig) -> Resolved:

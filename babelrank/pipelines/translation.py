@@ -11,6 +11,7 @@ import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.types import BaseChannel as Channel
 
+from babelrank.components.evaluation import baseline
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
 from babelrank.components.training import last_model
 from babelrank.components.translation import (
@@ -44,7 +45,6 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
     examples = ingest.outputs["examples"]
     statistics, schema, validator = graph.validation(examples, schema_text())
     serving, drift = graph.drift(config, examples, statistics, _unmeasured(config))
-    baseline = graph.baseline()
     resolvers, vocabulary = _vocabulary(config, examples)
     transform = SubwordTransform(
         examples=examples,
@@ -61,7 +61,8 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         graph.plain(config, "data", "model", "decoding", "training"),
         *(one.outputs[last_model.MODEL] for one in predecessor),
     )
-    evaluator = _evaluator(config, examples, train, baseline, drift)
+    compared = baseline.baseline(train.outputs["model"])
+    evaluator = _evaluator(config, examples, train, compared, drift)
     return graph.pipeline(
         config,
         layout,
@@ -77,7 +78,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
             transform,
             *predecessor,
             train,
-            baseline,
+            compared,
             evaluator,
             graph.pusher(config, layout, train, evaluator),
         ],
@@ -112,7 +113,7 @@ def _evaluator(
     config: TranslationConfig,
     examples: Channel,
     train: tfx.components.Trainer,
-    baseline: tfx.dsl.Resolver,
+    compared: tfx.dsl.Resolver,
     drift: Any,
 ) -> Evaluator:
     metric = tfma.MetricConfig(
@@ -123,7 +124,7 @@ def _evaluator(
     return Evaluator(
         examples=examples,
         model=train.outputs["model"],
-        baseline_model=baseline.outputs["model"],
+        baseline_model=compared.outputs["model"],
         drift=drift.outputs["drift"],
         split=config.splits.gate,
         eval_config=eval_config(

@@ -23,12 +23,19 @@ Give the folder of the versions (serving), the output folder that it is in, or -
 ROLLBACK = """Puts an earlier version back: its content is pushed again under a new, higher number.
 The versions after it are marked: their models are not pushed again, and are no baseline, no start
 of a training and no source of a vocabulary any more. To go back to a version that was rolled back
-itself (--to) restores it. A rollback that was killed is finished by the same command."""
+itself (--to) restores it. A rollback that was killed, or that met another ML Metadata than that of
+the runs, is finished by the same command."""
 
 CLEAN = """Removes what the section `retention` does not keep: pushed versions, reports of runs, and
 artifacts of spans that are no longer among the newest. Never removed: the version that is served,
-models that a coming run compares with or starts from (with what they were made with), the newest
-run that was judged, and whatever an unfinished run needs to go on."""
+versions that something else pushed, models that a coming run compares with or starts from (with
+what they were made with), the newest run that was judged, and whatever an unfinished run or
+rollback needs to go on. Which spans were judged is remembered (runs/judged.json)."""
+
+EXIT_CODES = """exit codes:
+  0  done
+  1  something failed
+  2  wrong usage or configuration"""
 
 
 def add(commands: Any) -> None:
@@ -57,7 +64,7 @@ def _command(commands: Any, name: str, what: str, description: str) -> Any:
         name,
         help=what,
         description=description,
-        epilog=running.EXIT_CODES,
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
@@ -80,6 +87,8 @@ def _serving(given: argparse.Namespace) -> Path:
     """
     if (given.folder is None) == (given.config is None):
         raise ConfigError("versions: takes either DIR or --config FILE.")
+    if given.config is None and given.out is not None:
+        raise ConfigError("--out: takes --config beside it; DIR alone says where to look.")
     if given.config is not None:
         config = _any_pipeline(given.config)
         return rollback.serving_folder(config, options.output(given, config))
@@ -149,7 +158,7 @@ def _row(version: Version, newest: bool) -> tuple[str, ...]:
 def _rollback(given: argparse.Namespace) -> int:
     config = options.configuration(given)
     out = options.output(given, config)
-    done = rollback.roll_back(config, out, given.to, given.reason.strip() or rollback.NO_REASON)
+    done = rollback.roll_back(config, out, given.to, given.reason)
     lines = [f"Version {done.now}, which is served, has the model of version {done.back_to}."]
     if done.bad:
         lines.append(

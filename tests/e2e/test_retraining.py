@@ -282,9 +282,9 @@ def _the_last_day(shop: Shop, call: Call) -> None:
     ]
     found = shop.lineage()
     last = found.pop((8, 9, 10))
-    # Judged twice: when it was not to be pushed, and then against itself.
+    # Judged when it was not to be pushed; never against itself.
     assert last["base"] == (5, 6, 8)
-    assert last["baselines"][0] == (5, 6, 8)
+    assert set(last["baselines"]) == {(5, 6, 8)}
     assert last["blessed"][-1] == 1
     rolled_back = found.pop((6, 8, 9))
     assert rolled_back["base"] == (5, 6, 8)
@@ -311,7 +311,8 @@ def _a_cleaning(shop: Shop, call: Call) -> None:
         ((5, 6, 8), "kept"),
         ((8, 9, 10), "kept"),
     ]
-    assert [state for _, _, state in shop.versions()][:6] == ["removed"] * 6
+    # Three are kept, and the one that was rolled back does not count.
+    assert [state for _, _, state in shop.versions()][:6] == ["removed"] * 5 + ["kept"]
     examples = shop.out / "artifacts" / "Ingest" / "examples"
     assert len(list(examples.iterdir())) == 1
     code, said = call("clean")

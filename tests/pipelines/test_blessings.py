@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.types import artifact_utils, standard_artifacts
 
 from babelrank.components.artifacts import SubwordModel
+from babelrank.components.evaluation.baseline import Baseline
 from babelrank.components.serving.versions import Manifest
 from babelrank.components.training.last_model import LastModel
 from babelrank.components.translation import vocabulary
@@ -66,9 +66,8 @@ class History(Store):
         """What resolvers find for a next run."""
         models, blessings = self.now("model"), self.now("blessing")
         new = [self.artifact(standard_artifacts.Examples)]
-        strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         pair = {"model": models, "model_blessing": blessings}
-        resolved = {"baseline": strategy.resolve_artifacts(self.store, dict(pair))["model"]}
+        resolved = {"baseline": Baseline().resolve_artifacts(self.store, dict(pair))["model"]}
         for wanted, signs in (("blessed", blessings), ("pushed", self.now("push"))):
             given = {"model": models, "sign": signs, "examples": new}
             resolved[wanted] = LastModel().resolve_artifacts(self.store, given)["model"]

@@ -63,6 +63,7 @@ def test_what_feeds_what(translation: dict[str, Any]):
     assert before["Trainer"] == {"Transform", "Schema"}
     assert before["ServingStatistics"] == {"Ingest"}
     assert before["Drift"] == {"StatisticsGen", "ServingStatistics"}
+    assert before["Baseline"] == {"Trainer"}
     assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline", "Drift"}
     assert before["Pusher"] == {"Trainer", "Evaluator"}
     order = list(translation)

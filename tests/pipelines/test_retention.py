@@ -17,11 +17,13 @@ from tfx.types import standard_artifacts
 
 from babelrank.components.artifacts import SubwordModel
 from babelrank.components.config import from_dict
-from babelrank.components.errors import BabelRankError
+from babelrank.components.errors import BabelRankError, InputError
+from babelrank.components.ingest.config import SpansConfig
 from babelrank.components.serving.versions import Manifest, all_versions, push
-from babelrank.pipelines import retention
+from babelrank.pipelines import retention, rollback
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.database import connection
+from babelrank.pipelines.history import past_runs
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import alone
 from babelrank.pipelines.retention import clean
@@ -124,7 +126,7 @@ class Shop:
         return sorted(found)
 
     def runs(self) -> list[str]:
-        return sorted(path.name for path in self.layout.runs.iterdir())
+        return sorted(path.name for path in self.layout.runs.iterdir() if path.is_dir())
 
     def _context(self, kind: str, name: str) -> proto.Context:
         number = self.store.put_context_type(proto.ContextType(name=kind))
@@ -355,7 +357,8 @@ def test_other_pipelines_and_other_folders_are_left_alone(shop: Shop, tmp_path: 
     other.mkdir()
     database = tmp_path / "out" / "metadata.sqlite"
     os.link(database, other / "metadata.sqlite")
-    clean(config, other)
+    with pytest.raises(BabelRankError, match="none of the 18 outputs of shop .* is in this folder"):
+        clean(config, other)
     live = [a for a in shop.store.get_artifacts() if a.state == proto.Artifact.LIVE]
     assert len(live) == len(shop.store.get_artifacts())
     assert shop.left("Trainer", "model") == [1, 2]
@@ -372,3 +375,85 @@ def test_the_run_on_the_newest_span_is_remembered(shop: Shop):
         shop.run((number,), "refused", base=1)
     clean(shop.config(versions=1, runs=1, spans=1), shop.layout.out)
     assert shop.runs() == ["run-1", "run-3"]
+
+
+def test_another_path_to_the_folder(shop: Shop, tmp_path: Path):
+    for number in (1, 2):
+        shop.run((number,), base=number - 1 or None)
+    shop.run((3,), "refused", base=2)
+    link = tmp_path / "link"
+    link.symlink_to(shop.layout.out)
+    config = shop.config(versions=1, runs=1, spans=1)
+    assert clean(config, link, dry_run=True) == clean(config, shop.layout.out, dry_run=True)
+    clean(config, link)
+    assert shop.left("Trainer", "model") == [2, 3]
+
+
+def test_outputs_whose_paths_are_written_otherwise_are_left_alone(shop: Shop, tmp_path: Path):
+    """As when the folder was mounted at another place for some of the runs."""
+    shop.run((1,))
+    for one in (made := shop.store.get_artifacts()):
+        one.uri = one.uri.replace(str(tmp_path), "/mnt")
+    shop.store.put_artifacts(made)
+    shop.run((2,), "refused")
+    shop.run((3,), "refused")
+    clean(shop.config(versions=1, runs=1, spans=1), shop.layout.out)
+    models = shop.layout.artifacts / "Trainer" / "model"
+    assert sorted((one / "run").read_text() for one in models.iterdir()) == ["run-1", "run-3"]
+
+
+def test_what_was_judged_is_remembered_without_the_reports(shop: Shop):
+    for number in range(1, 5):
+        shop.run((number,), "refused")
+    shop.run((5,), "failed")
+    before = past_runs(shop.layout.runs)
+    config = shop.config(versions=1, runs=1, spans=1)
+    for _ in range(2):
+        clean(config, shop.layout.out)
+        assert shop.runs() == ["run-4", "run-5"]
+        assert past_runs(shop.layout.runs) == before
+    (shop.layout.runs / "judged.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"judged\.json: cannot be read .* Restore it, or remove"):
+        past_runs(shop.layout.runs)
+
+
+def test_spans_that_are_excluded_are_not_among_the_newest(shop: Shop):
+    for number in (1, 2, 9):
+        shop.run((number,), "refused")
+    shop.run((1, 2), "refused")
+    config = shop.config(versions=1, runs=1, spans=1)
+    config = dataclasses.replace(config, spans=SpansConfig(exclude=(9,)))
+    clean(config, shop.layout.out)
+    assert shop.left("Ingest", "examples") == [2, 4]
+    assert shop.runs() == ["run-4"]
+
+
+def test_versions_that_do_not_count(shop: Shop):
+    """Neither those that were rolled back, nor those that something else pushed."""
+    (shop.layout.serving / "5").mkdir(parents=True)
+    for number in range(1, 5):
+        shop.run((number,), base=number - 1 or None)
+    config = shop.config(versions=2, runs=9, spans=1)
+    roll_back(config, shop.layout.out, None, "r")
+    clean(config, shop.layout.out)
+    kept = [one.path is not None for one in all_versions(shop.layout.serving)]
+    assert kept == [True, False, False, True, True, True]
+
+
+def test_the_version_that_a_killed_rollback_goes_back_to(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(1, 5):
+        shop.run((number,), base=number - 1 or None)
+    config = shop.config(versions=1, runs=9, spans=1)
+    first = all_versions(shop.layout.serving)[0].name
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback, "push", die)
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(config, shop.layout.out, first, "r")
+    clean(config, shop.layout.out)
+    assert roll_back(config, shop.layout.out, None, "r").back_to == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,19 @@ def test_dates(shop: Shop):
     code, said = shop.call("--scheduled", "2024-01-07")
     assert code == 1
     assert "2024-01-06 (19728) is not there" in said
+
+
+def test_the_day_that_is_going_on_is_not_read(shop: Shop):
+    shop.pattern = f"{shop.folder}/{{YYYY}}{{MM}}{{DD}}.csv"
+    today = datetime.datetime.now(datetime.UTC).date()
+    for before in (0, 1, 2):
+        day = today - datetime.timedelta(before)
+        (shop.folder / f"{day:%Y%m%d}.csv").write_text("y,user\n")
+    assert shop.call()[0] == 0
+    number = (today - datetime.date(1970, 1, 1)).days
+    assert shop.spans() == [(number - 2, number - 1)]
+    assert shop.call("--span", f"{today:%Y%m%d}")[0] == 0
+    assert shop.spans()[1:] == [(number - 1, number)]
 
 
 @pytest.mark.parametrize(

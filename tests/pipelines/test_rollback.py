@@ -6,14 +6,45 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as proto
+from tfx.types import standard_artifacts
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, ConfigError
-from babelrank.components.serving.versions import Ledger, Manifest, all_versions, digest, push
+from babelrank.components.serving.versions import (
+    Ledger,
+    Manifest,
+    all_versions,
+    digest,
+    push,
+    unfinished,
+)
 from babelrank.pipelines import blessings, rollback
 from babelrank.pipelines.config import RankingConfig
+from babelrank.pipelines.database import connection
+from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import Lease, alone
 from babelrank.pipelines.rollback import Rollback, roll_back
+
+
+def known_model(out: Path, folder: Path) -> None:
+    """Puts a model into the ML Metadata of an output folder."""
+    store = MetadataStore(connection(Layout(out)))
+    number = store.put_artifact_type(standard_artifacts.Model().artifact_type)
+    live = proto.Artifact.LIVE
+    store.put_artifacts([proto.Artifact(type_id=number, uri=str(folder), state=live)])
+
+
+def marks(out: Path) -> dict[str, str]:
+    """The models in ML Metadata that were rolled back, and why."""
+    store = MetadataStore(connection(Layout(out)))
+    found = store.get_artifacts_by_type(standard_artifacts.Model.TYPE_NAME)
+    return {
+        Path(one.uri).name: one.custom_properties["rolled_back"].string_value
+        for one in found
+        if "rolled_back" in one.custom_properties
+    }
 
 
 class Shop:
@@ -31,7 +62,9 @@ class Shop:
         if not model.exists():
             model.mkdir(parents=True)
             (model / "saved_model.pb").write_text(word)
-        about = Manifest(digest=digest(model), source=str(model), run_id=f"run-{word}", spans=(1,))
+            known_model(self.out, model)
+        source = f"{model}/Format-Serving"
+        about = Manifest(digest=digest(model), source=source, run_id=f"run-{word}", spans=(1,))
         return push(model, self.serving, about)[0].name
 
     def back(self, to: str | None = None, reason: str = "r") -> Rollback:
@@ -155,7 +188,7 @@ def test_a_second_call_finishes_what_a_killed_one_began(
 
     def withdraw(self: Any, manifests: Any, reason: str) -> list[str]:
         given = list(manifests)
-        withdrawn.extend(Path(one.source).name for one in given)
+        withdrawn.extend(Path(one.source).parent.name for one in given)
         return real(self, given, reason)
 
     def die(*_: Any) -> None:
@@ -205,3 +238,61 @@ def test_another_folder_of_versions(shop: Shop, tmp_path: Path):
     shop.back()
     assert shop.words() == ["a", "(b)", "a"]
     assert (shop.out / "metadata.sqlite").exists()
+
+
+def test_another_ml_metadata_leaves_the_rollback_unfinished(shop: Shop, tmp_path: Path):
+    first, second = shop.push("a"), shop.push("b")
+    ours, away = shop.out / "metadata.sqlite", tmp_path / "away.sqlite"
+    ours.rename(away)
+    message = rf"is served, has the earlier model; .* knows no model of version {second}: .* again"
+    for _ in range(2):
+        with pytest.raises(BabelRankError, match=message):
+            shop.back(reason="it shouts")
+        assert shop.words() == ["a", "(b)", "a"]
+        assert Ledger.load(shop.serving).unfinished == first
+    away.replace(ours)
+    done = shop.back(reason="it shouts")
+    assert (done.back_to, done.bad) == (first, (second,))
+    assert shop.words() == ["a", "(b)", "a"]
+    assert marks(shop.out) == {"b": "it shouts"}
+    assert Ledger.load(shop.serving).unfinished == ""
+
+
+def test_what_is_served_already_is_marked_all_the_same(shop: Shop):
+    first, _ = shop.push("a"), shop.push("b")
+    shop.back(reason="r")
+    (shop.out / "metadata.sqlite").unlink()
+    known_model(shop.out, shop.out / "artifacts" / "b")
+    done = shop.back(first, reason="later")
+    assert [Path(one).name for one in done.models] == ["b"]
+    assert marks(shop.out) == {"b": "later"}
+    assert shop.words() == ["a", "(b)", "a"]
+
+
+def test_an_unfinished_rollback_is_over_when_something_was_pushed_since(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = shop.push("a"), shop.push("b")
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback, "push", die)
+        with pytest.raises(KeyboardInterrupt):
+            shop.back()
+    assert unfinished(shop.serving) == first
+    third = shop.push("c")
+    assert unfinished(shop.serving) == ""
+    assert shop.back().back_to == first  # b was rolled back, c is newer
+    assert shop.words() == ["a", "(b)", "(c)", "a"]
+    ledger = Ledger.load(shop.serving)
+    assert (ledger.unfinished, ledger.newest) == ("", "")
+    assert {one.version for one in ledger.rolled_back.values()} == {second, third}
+
+
+def test_a_rollback_without_a_reason(shop: Shop):
+    shop.push("a")
+    shop.push("b")
+    shop.back(reason=" ")
+    assert marks(shop.out) == {"b": "no reason was given"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import tensorflow as tf
 
 from babelrank.components.config import from_dict
-from babelrank.components.errors import DeviceError
+from babelrank.components.errors import BabelRankError, DeviceError
+from babelrank.pipelines import run, schedule
 from babelrank.pipelines.config import RankingConfig, TranslationConfig
 from babelrank.pipelines.run import run_pipeline
 
@@ -46,3 +49,32 @@ def test_missing_devices_are_an_error_before_data_are_read(
         run_pipeline(config, tmp_path / "out", lambda *step: steps.append(step))
     assert not steps
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_run_reads_is_kept_whoever_planned_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("graph_function", "compiled", "conclude"):
+        monkeypatch.setattr(run, name, MagicMock())
+    monkeypatch.setattr(run.local, "run", lambda *_: None)
+    data = {**DATA["ranking"], "path": f"{tmp_path}/{{SPAN}}.csv"}
+    config = from_dict(RankingConfig, {"data": data, "evaluation": GATES["ranking"]})
+    (tmp_path / "3.csv").write_text("y,user\n")
+    out = tmp_path / "out"
+    run_pipeline(config, out, lambda *_: None)
+    planned = schedule.plan(config, out)
+    run_pipeline(config, out, lambda *_: None, None, planned)
+    kept = [json.loads(path.read_text()) for path in sorted(out.glob("runs/*/plan.json"))]
+    assert [one["spans"] for one in kept] == [[3], [3]]
+    assert {one["fingerprint"] for one in kept} == {planned.fingerprint}
+
+    first = min((out / "runs").iterdir())
+    report = {"status": "refused", "spans": [3], "started": "2026-01-01T00:00:00+00:00"}
+    (first / "run.json").write_text(json.dumps(report))
+    with pytest.raises(BabelRankError, match=f"{first.name} came to its end while"):
+        run_pipeline(config, out, lambda *_: None, None, planned)
+    assert len(list(out.glob("runs/*"))) == 2
+    (tmp_path / "3.csv").unlink()  # the run says so itself, in its report
+    run_pipeline(config, out, lambda *_: None)
+    assert len(list(out.glob("runs/*"))) == 3
+    assert len(list(out.glob("runs/*/plan.json"))) == 2

@@ -13,9 +13,19 @@ from typing import Any
 import pytest
 
 from babelrank.components.config import from_dict
-from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.errors import BabelRankError, ConfigError, InputError
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
-from babelrank.pipelines.schedule import Plan, at_span, plan, retraining, unfinished
+from babelrank.pipelines.schedule import (
+    Plan,
+    as_span,
+    at_span,
+    check_current,
+    now_scheduled,
+    plan,
+    reading,
+    retraining,
+    unfinished,
+)
 
 JANUARY_5 = 19727  # 2024-01-05 in days since 1970-01-01
 
@@ -147,7 +157,7 @@ def test_a_late_day_makes_the_window_new(days: Days):
     days.write(2)
     found = days.plan()
     assert (found.go, found.spans) == (True, (2, 3, 4))
-    assert found.reason == "the window of 2, 3, 4 is new; before, it was 1, 3, 4."
+    assert found.reason == "the window of 2, 3, 4 is new; before, it was the window of 1, 3, 4."
 
 
 def test_a_day_that_is_excluded_later_makes_the_window_new(days: Days):
@@ -178,7 +188,7 @@ def test_data_without_spans(days: Days):
     assert (found.go, found.span, found.spans) == (True, None, ())
     assert found.reason == "the data were not judged yet."
     days.ran("pushed", (), found)
-    assert days.plan(config).reason == "Nothing new: the data was pushed by run run-0."
+    assert days.plan(config).reason == "Nothing new: the data were pushed by run run-0."
     days.write(2)
     assert days.plan(config).reason == "the data changed after run run-0."
     days.ran("pushed", ())  # by `babelrank run`, which knows no fingerprint
@@ -230,6 +240,65 @@ def test_a_scheduled_day_that_is_not_there(days: Days, dated: RankingConfig):
         days.plan(dated, scheduled=datetime.datetime(2024, 1, 1), allow_missing=True)
 
 
+def test_a_scheduled_run_that_comes_too_late(days: Days, dated: RankingConfig):
+    def scheduled(day: int, **options: Any) -> Plan:
+        return days.plan(dated, scheduled=datetime.datetime(2024, 1, day), **options)
+
+    days.ran("pushed", (JANUARY_5, JANUARY_5 + 1))
+    late = scheduled(6)
+    assert (late.go, late.spans) == (False, (JANUARY_5 - 1, JANUARY_5))
+    assert late.reason == (
+        "Nothing to do: 2024-01-05 (19727) is older than 2024-01-06 (19728), which was pushed by "
+        "run run-0."
+    )
+    forced = scheduled(6, force=True)
+    assert (forced.go, forced.reason) == (True, f"{late.reason} --force runs it again.")
+    assert days.plan(dated, span=JANUARY_5).go
+    spans = dataclasses.replace(dated.spans, exclude=(JANUARY_5 + 1,))
+    without = dataclasses.replace(dated, spans=spans)
+    assert days.plan(without, scheduled=datetime.datetime(2024, 1, 6)).go
+
+
+def test_a_scheduled_day_that_is_excluded(days: Days, dated: RankingConfig):
+    spans = dataclasses.replace(dated.spans, exclude=(JANUARY_5, JANUARY_5 + 1))
+    config = dataclasses.replace(dated, spans=spans)
+    for day in (6, 7):
+        found = days.plan(config, scheduled=datetime.datetime(2024, 1, day))
+        assert found.spans == (JANUARY_5 - 2, JANUARY_5 - 1)
+    days.ran("refused", found.spans, found)
+    assert days.plan(config, scheduled=datetime.datetime(2024, 1, 7)).reason.startswith("Nothing")
+    (days.folder / "2024-01-04.csv").unlink()
+    with pytest.raises(InputError, match="2024-01-04 .* is not there"):
+        days.plan(config, scheduled=datetime.datetime(2024, 1, 7))
+
+
+def test_when_now_is_the_scheduled_time(days: Days, dated: RankingConfig):
+    now = now_scheduled(dated)
+    assert now is not None
+    assert abs(now - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
+    assert now_scheduled(days.config()) is None
+    for settled in ({"marker": "_SUCCESS"}, {"span": JANUARY_5}):
+        spans = dataclasses.replace(dated.spans, **settled)  # type: ignore[arg-type]
+        assert now_scheduled(dataclasses.replace(dated, spans=spans)) is None
+
+
+def test_eight_digits_are_a_date_where_the_data_have_dates(days: Days, dated: RankingConfig):
+    assert as_span(dated, 20240105) == JANUARY_5
+    assert as_span(dated, JANUARY_5) == JANUARY_5
+    assert as_span(days.config(), 20240105) == 20240105
+    assert as_span(dated, None) is None
+    with pytest.raises(ConfigError, match="span: got 20240132, which is no date"):
+        as_span(dated, 20240132)
+
+
+def test_excluded_spans_are_not_done(days: Days):
+    days.write(1, 2, 3)
+    days.ran("pushed", (9,))
+    assert unfinished(days.config(), days.out) == ()
+    config = ranking(days.pattern, spans={"window": 3, "exclude": [9]})
+    assert unfinished(config, days.out) == (1, 2, 3)
+
+
 def test_a_scheduled_time_says_nothing_about_numbers(days: Days):
     days.write(1, 2)
     assert days.plan(scheduled=datetime.datetime(2024, 1, 6)).span == 2
@@ -252,10 +321,35 @@ def test_what_a_backfill_reads(days: Days):
 
 def test_a_plan_can_be_kept(days: Days, tmp_path: Path):
     days.write(1, 2)
+    days.ran("refused", (1,))
+    days.plan().save(tmp_path)
+    kept = json.loads((tmp_path / "plan.json").read_text())
+    assert (kept["spans"], kept["after"]) == ([1, 2], "run-0")
+
+
+def test_a_plan_is_of_no_use_after_another_run(days: Days):
+    days.write(1, 2)
     made = days.plan()
-    made.save(tmp_path)
-    assert Plan.load(tmp_path) == made
-    assert json.loads((tmp_path / "plan.json").read_text())["spans"] == [1, 2]
+    days.ran("failed", (1, 2))
+    check_current(made, days.out)
+    days.ran("refused", (1, 2))
+    with pytest.raises(BabelRankError, match="run-1 came to its end while .* same command again"):
+        check_current(made, days.out)
+    check_current(days.plan(force=True), days.out)
+
+
+def test_what_a_plain_run_reads_is_kept_too(days: Days):
+    """So that `retrain` notices that its data changed afterwards."""
+    days.write(1, 2)
+    read = reading(days.config())
+    assert (read.span, read.spans) == (2, (1, 2))
+    days.ran("pushed", read.spans, read)
+    assert not days.plan().go
+    days.write(1, text="y,user\n1,a\n0,b\n")
+    assert days.plan().reason == "the window of 1, 2 changed after run run-0."
+    days.write(3)
+    days.ran("pushed", (), reading(ranking(f"{days.folder}/*/x.csv")))
+    assert not days.plan(ranking(f"{days.folder}/*/x.csv")).go
 
 
 def test_parallel_text_in_two_files(tmp_path: Path):
@@ -272,8 +366,30 @@ def test_parallel_text_in_two_files(tmp_path: Path):
     config = from_dict(TranslationConfig, plain)
     assert plan(config, tmp_path / "out").spans == (1, 2)
     assert unfinished(config, tmp_path / "out") == (1, 2)
-    os.remove(tmp_path / "2" / "x.de")
-    with pytest.raises(InputError, match="a span needs files of both"):
+    os.remove(tmp_path / "2" / "x.de")  # the day is not there yet
+    assert plan(config, tmp_path / "out").spans == (1,)
+    assert unfinished(config, tmp_path / "out") == (1,)
+    with pytest.raises(InputError, match="no span 2"):
+        plan(config, tmp_path / "out", span=2)
+    os.remove(tmp_path / "1" / "x.en")
+    with pytest.raises(InputError, match="have no span in common; a span needs files of both"):
+        plan(config, tmp_path / "out")
+
+
+def test_a_day_whose_files_do_not_pair_yet_keeps_none_from_being_found(tmp_path: Path):
+    for name in ("1/x.en", "1/x.de", "2/x.en", "2/y.en", "2/x.de"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a\n")
+    data = {
+        "format": "moses",
+        "source": {"language": "en", "path": f"{tmp_path}/{{SPAN}}/*.en"},
+        "target": {"language": "de", "path": f"{tmp_path}/{{SPAN}}/*.de"},
+    }
+    config = from_dict(TranslationConfig, {"data": data, "evaluation": {"min_bleu": 1}})
+    assert unfinished(config, tmp_path / "out") == (1, 2)
+    assert plan(config, tmp_path / "out", span=1).spans == (1,)
+    with pytest.raises(InputError, match="matches 2 files and"):
         plan(config, tmp_path / "out")
 
 

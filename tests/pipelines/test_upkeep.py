@@ -11,6 +11,7 @@ import yaml
 
 from babelrank.components.serving.versions import Manifest, all_versions, push, remove
 from babelrank.pipelines import cli, retention
+from tests.pipelines.test_rollback import known_model
 
 SETTINGS: dict[str, Any] = {
     "ranking": {
@@ -38,11 +39,12 @@ class Shop:
             (model / "saved_model.pb").write_text(word)
             about = Manifest(
                 digest=word,
-                source=str(model),
+                source=f"{model}/Format-Serving",
                 run_id=f"run-{word}",
                 spans=(number, number + 1),
                 metrics={"auc": 0.7 + number / 100},
             )
+            known_model(self.out, model)
             self.names.append(push(model, self.serving, about)[0].name)
 
     def call(self, *arguments: str | Path) -> tuple[int, str]:
@@ -121,6 +123,7 @@ def test_versions_reads_the_configuration_of_either_pipeline(shop: Shop, task: s
         ([], "versions: takes either DIR or --config FILE."),
         (["x", "--config", "y"], "versions: takes either DIR or --config FILE."),
         (["none"], "none: no such folder."),
+        (["x", "--out", "y"], "--out: takes --config beside it; DIR alone says where to look."),
         (["--config", "none.yaml"], "none.yaml: cannot read the configuration file"),
     ],
 )
@@ -139,6 +142,8 @@ def test_what_a_rollback_says(shop: Shop):
         [
             f"Version {now}, which is served, has the model of version {a}.",
             f"  rolled back: {b}, {c}; not pushed again, and no baseline any more",
+            f"  no longer blessed: {shop.out.parent / 'b'}",
+            f"  no longer blessed: {shop.out.parent / 'c'}",
         ],
     )
     assert shop.rollback("--to", a)[1].splitlines() == [said.splitlines()[0]]
@@ -170,3 +175,12 @@ def test_what_a_cleaning_says(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     code, said = shop.call(*base[:-1], str(shop.out / "none"))
     assert code == 2
     assert "none: no such folder; takes the output folder of runs." in said
+
+
+@pytest.mark.parametrize("command", ["versions", "rollback", "clean"])
+def test_no_gate_among_the_exit_codes(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    said = capsys.readouterr().out
+    assert "  2  wrong usage" in said
+    assert "the gate refused" not in said

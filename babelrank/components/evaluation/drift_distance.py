@@ -60,6 +60,8 @@ class _Values:
         texts = self._stats.weighted_string_stats if self._weighted else self._stats
         common = self._stats.common_stats
         total = (common.weighted_common_stats if self._weighted else common).tot_num_values
+        if not total:
+            return {}  # every example that has a value weighs nothing
         return {one.label: one.sample_count / total for one in texts.rank_histogram.buckets}
 
 

@@ -34,6 +34,8 @@ INPUTS = "inputs"
 class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):
     """Fills in the execution properties `files`, `spans`, `span`, `version` and the fingerprint.
 
+    How the spans were asked for is taken out of `config`: it is part of the cache's key, and the
+    same files are the same examples, whether they were the newest ones or named.
     Components must name a driver of the one base class, the launcher runs the other's `run`.
     """
 
@@ -49,7 +51,8 @@ class IngestDriver(dsl_base_driver.BaseDriver, base_driver.BaseDriver):
         Raises:
             InputError: No file matches, or the wanted span is not there.
         """
-        properties = resolve_properties(json.loads(execution_info.exec_properties["config"]))
+        config = json.loads(execution_info.exec_properties["config"])
+        properties = resolve_properties(config) | {"config": without_spans(config)}
         output = driver_output_pb2.DriverOutput()
         for name, value in (execution_info.exec_properties | properties).items():
             if value is not None:
@@ -95,6 +98,12 @@ def resolve_properties(config: dict[str, Any]) -> dict[str, Any]:
         utils.VERSION_PROPERTY_NAME: resolved.version,
         utils.FINGERPRINT_PROPERTY_NAME: hashlib.sha256("".join(prints).encode()).hexdigest()[:32],
     }
+
+
+def without_spans(config: dict[str, Any]) -> str:
+    """The configuration (JSON) as the executor needs it, which is told the files."""
+    rest = {name: section for name, section in config.items() if name != "spans"}
+    return json.dumps(rest, sort_keys=True)
 
 
 def inputs_section(inputs: Sequence[Inputs], joined: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import datetime
 import hashlib
 import posixpath
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,31 @@ def resolve_inputs(inputs: Inputs, config: SpansConfig) -> Resolved:
     prints = found.fingerprint + beside.fingerprint
     both = hashlib.sha256(prints.encode()).hexdigest()[:32]
     return Resolved(files, found.spans, found.version, both)
+
+
+def all_spans(inputs: Inputs, config: SpansConfig) -> tuple[int, ...]:
+    """Every complete span of a pattern, oldest first; of two, those that both have.
+
+    Whether the files of a span can be paired is seen when it is read; here, a span that was
+    delivered in part does not keep others from being found.
+
+    Raises:
+        ConfigError: A pattern mixes `{SPAN}` with dates, or names a date in part.
+        InputError: No file matches, or the two patterns have no span in common.
+    """
+    everything = dataclasses.replace(config, window=sys.maxsize, span=None)
+    patterns = [inputs.path, *([inputs.beside] if inputs.beside else [])]
+    sides = [
+        set(resolve(pattern, everything, inputs.split, key).spans)
+        for pattern, key in zip(patterns, inputs.keys, strict=False)
+    ]
+    both = set.intersection(*sides)
+    if not both:
+        raise InputError(
+            f"{inputs.path} and {inputs.beside} have no span in common; a span needs files of "
+            f"both. Check {' and '.join(inputs.keys)}."
+        )
+    return tuple(sorted(both))
 
 
 def resolve(pattern: str, config: SpansConfig, split: str = "", key: str = "data.path") -> Resolved:

@@ -163,11 +163,13 @@ class Ledger:
         rolled_back: By digest, the models that were taken out of service.
         removed: By number, the manifests of versions that were removed.
         unfinished: The version that a rollback goes back to, while it is under way; else empty.
+        newest: The newest version when that rollback began; empty without one.
     """
 
     rolled_back: Mapping[str, RolledBack] = field(default_factory=dict)
     removed: Mapping[str, Manifest] = field(default_factory=dict)
     unfinished: str = ""
+    newest: str = ""
 
     @classmethod
     def load(cls, destination: Path) -> Ledger:
@@ -181,7 +183,12 @@ class Ledger:
             plain = json.loads(path.read_text(encoding="utf-8"))
             bad = {key: RolledBack(**value) for key, value in plain["rolled_back"].items()}
             gone = {key: Manifest.from_dict(value) for key, value in plain["removed"].items()}
-            return cls(rolled_back=bad, removed=gone, unfinished=plain["unfinished"])
+            return cls(
+                rolled_back=bad,
+                removed=gone,
+                unfinished=plain["unfinished"],
+                newest=plain.get("newest", ""),
+            )
         except FileNotFoundError:
             return cls()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -236,9 +243,28 @@ def all_versions(destination: Path) -> list[Version]:
     gone = {name: (None, manifest) for name, manifest in ledger.removed.items()}
     found = []
     for name, (path, manifest) in sorted({**gone, **there}.items(), key=lambda one: int(one[0])):
-        bad = ledger.rolled_back.get(manifest.digest) if manifest else None
-        found.append(Version(name=name, path=path, manifest=manifest, rolled_back=bad))
+        one = Version(name=name, path=path, manifest=manifest)
+        bad = ledger.rolled_back.get(one.digest()) if ledger.rolled_back else None
+        found.append(dataclasses.replace(one, rolled_back=bad))
     return found
+
+
+def unfinished(destination: Path) -> str:
+    """The version that a rollback goes back to which did not come to its end; empty: there is none.
+
+    One that was followed by a push is none any more: what was pushed since is to be served.
+
+    Raises:
+        ModelError: The ledger cannot be read.
+    """
+    ledger = Ledger.load(destination)
+    since = [
+        one
+        for one in all_versions(destination)
+        if int(one.name) > int(ledger.newest or 0)
+        and not (one.manifest and one.manifest.copy_of == ledger.unfinished)
+    ]
+    return "" if since and ledger.newest else ledger.unfinished
 
 
 def remove(destination: Path, version: Version) -> None:

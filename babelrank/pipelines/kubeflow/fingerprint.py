@@ -57,8 +57,8 @@ def _remedy(compiled_by: str) -> str:
     if here > there:
         return "What was compiled is older: compile and submit again."
     return (
-        "BabelRank's version is the same, so one of the two was made from changed sources: build the "
-        "image from the sources that compile, then compile and submit again."
+        "BabelRank's version is the same, so one of the two was made from changed sources: build "
+        "the image from the sources that compile, then compile and submit again."
     )
 
 

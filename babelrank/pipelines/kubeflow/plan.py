@@ -68,11 +68,14 @@ def decide(config: PipelineConfig, given: Any, folder: RunFolder) -> Decision:
     if given.window:
         overrides.append(f"spans.window={given.window}")
     config = Request(task=config.task, config=to_dict(config)).configuration(overrides)
+    scheduled = moment(given.scheduled)
+    if scheduled is None and given.retrain and given.span < 0:
+        scheduled = schedule.now_scheduled(config)
     plan = schedule.plan(
         config,
         given.out,
         span=None if given.span < 0 else given.span,
-        scheduled=moment(given.scheduled),
+        scheduled=scheduled,
         # Whoever does not retrain wants a run, and reads what there is.
         force=given.force or not given.retrain,
         allow_missing=given.allow_missing or not given.retrain,

@@ -113,3 +113,11 @@ def test_a_distance_of_nothing_but_nan_is_no_number_to_judge_by():
 def test_long_values_are_cut():
     move = compare(statistics(t=[b"x" * 31]), statistics(t=[b"y" * 30]), []).moves["t"]
     assert move.most == f"most changed: '{'x' * 29}…' 100 % -> 0 %, '{'y' * 30}' 0 % -> 100 %"
+
+
+def test_values_of_examples_that_weigh_nothing():
+    before = statistics("w", os=[b"a", None], w=[1.0, 1.0])
+    after = statistics("w", os=[b"a", None], w=[0.0, 1.0])
+    move = compare(before, after, ["w"]).moves["os"]
+    assert (move.before.missing, move.after.missing) == (0.5, 1.0)
+    assert move.most == "most changed: 'a' 100 % -> 0 %"

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from tfx.orchestration.portable import data_types
 
 import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.errors import ConfigError, InputError
-from babelrank.components.ingest.driver import inputs_section, resolve_properties
+from babelrank.components.ingest.driver import IngestDriver, inputs_section, resolve_properties
 from babelrank.components.ingest.spans import Inputs
 
 
@@ -133,3 +134,22 @@ def test_a_file_beside_must_not_be_in_two_splits(tmp_path):
             {"path": "a.en", "beside": "a.de"},
             {"path": "b.en", "beside": "a.de", "split": "eval"},
         )
+
+
+def properties(folder, **spans):
+    """The execution properties that the driver makes, which are part of the cache's key."""
+    section = inputs_section([Inputs(path=f"{folder}/{{SPAN}}.csv")])
+    config = json.dumps({"data": {"label": "y"}, "spans": spans, "inputs": section})
+    given = data_types.ExecutionInfo(exec_properties={"config": config}, output_dict={})
+    return dict(IngestDriver(None).run(given).exec_properties)
+
+
+def test_the_same_files_have_the_same_key_however_they_were_asked_for(tmp_path):
+    write(tmp_path, "1.csv", "2.csv")
+    newest = properties(tmp_path)
+    assert properties(tmp_path, span=2) == newest
+    assert properties(tmp_path, window=1, exclude=[1]) == newest
+    assert properties(tmp_path, span=1) != newest
+    assert properties(tmp_path, window=2) != newest
+    config = json.loads(newest["config"].string_value)
+    assert (set(config), config["data"]) == ({"data", "inputs"}, {"label": "y"})

@@ -7,7 +7,7 @@ import pytest
 
 from babelrank.components.errors import ConfigError, InputError
 from babelrank.components.ingest.config import SpansConfig
-from babelrank.components.ingest.spans import fingerprint_of, resolve
+from babelrank.components.ingest.spans import Inputs, all_spans, fingerprint_of, resolve
 
 
 def create(folder: Path, *names: str) -> Path:
@@ -142,3 +142,17 @@ def test_fingerprint_of(tmp_path):
     assert fingerprint_of(f"{tmp_path}/1.csv") == fingerprint_of(f"{tmp_path}/*.csv")
     with pytest.raises(InputError, match=r"2\.csv: no such file"):
         fingerprint_of(f"{tmp_path}/2.csv")
+
+
+def test_all_spans(tmp_path):
+    create(tmp_path, "1/a.en", "2/a.en", "3/a.en", "3/b.en", "4/a.en", "2/a.de", "3/a.de", "9/a.de")
+    config = SpansConfig(window=2, span=3, exclude=(4,))
+    inputs = Inputs(path=f"{tmp_path}/{{SPAN}}/*.en")
+    assert all_spans(inputs, config) == (1, 2, 3)
+    keys = ("s", "t")
+    both = Inputs(path=inputs.path, beside=f"{tmp_path}/{{SPAN}}/*.de", keys=keys)
+    assert all_spans(both, config) == (2, 3)
+    none = Inputs(path=inputs.path, beside=f"{tmp_path}/{{SPAN}}/a.x*", keys=keys)
+    create(tmp_path, "9/a.xy")
+    with pytest.raises(InputError, match="no span in common; .* Check s and t"):
+        all_spans(none, config)

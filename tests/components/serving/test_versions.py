@@ -25,6 +25,7 @@ from babelrank.components.serving.versions import (
     leftovers,
     push,
     remove,
+    unfinished,
     versions,
 )
 
@@ -263,3 +264,18 @@ def test_a_ledger_is_what_was_saved(tmp_path: Path):
     ledger.save(tmp_path)
     assert Ledger.load(tmp_path) == ledger
     assert os.listdir(tmp_path) == [LEDGER]
+
+
+def test_a_version_that_something_else_pushed_can_be_rolled_back(tmp_path: Path):
+    foreign = make(tmp_path / "serving" / "7", "foreign")
+    bad = RolledBack(version="7", reason="r", when="2026-01-01")
+    Ledger(rolled_back={digest(foreign): bad}).save(tmp_path / "serving")
+    (found,) = all_versions(tmp_path / "serving")
+    assert (found.manifest, found.rolled_back) == (None, bad)
+
+
+def test_an_unfinished_rollback_from_before_its_newest_version_was_noted(tmp_path: Path):
+    make(tmp_path / "7", "one")
+    plain = {"rolled_back": {}, "removed": {}, "unfinished": "7"}
+    (tmp_path / LEDGER).write_text(json.dumps(plain))
+    assert unfinished(tmp_path) == "7"
