@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.run import run_pipeline
 
 # TFX calls what protobuf deprecates, and protobuf blames the caller's caller: us.
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:label:DeprecationWarning")]
+# Takes minutes, and its parts are tested on every stack: as a whole on one of them only.
+pytestmark = [
+    pytest.mark.e2e,
+    *([pytest.mark.slow] if sys.version_info >= (3, 12) else []),
+    pytest.mark.filterwarnings("ignore:label:DeprecationWarning"),
+]
 
 FIRST = "Drift: there is no serving model of other examples"
 

@@ -9,6 +9,7 @@ import itertools
 import random
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def test_ranking_twice_and_then_nothing_to_do(
     assert (ranking.result(), len(ranking.versions)) == (result, 2)
 
 
+# A process for each task takes minutes: on one of the stacks only, that which has not the ten days.
+@(pytest.mark.slow if sys.version_info < (3, 12) else pytest.mark.e2e)
 def test_translation(tmp_path: Path, database: Database) -> None:
     write_sentences(tmp_path / "numbers.tsv")
     translation = Deployment("translation", translation_config(tmp_path), tmp_path, database)
