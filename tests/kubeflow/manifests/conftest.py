@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -12,11 +13,14 @@ from tests.kubeflow.manifests.tools import K8S, Document, Tools
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """Without the tools the tests are skipped, but not in CI."""
+    """Without the tools the tests are skipped; in CI the newer stack must have them.
+
+    Debian 12's kubectl is too old, Debian 13's is not: there is no other place to have it from.
+    """
     try:
         return Tools()
     except RuntimeError as missing:
-        if os.environ.get("CI"):
+        if os.environ.get("CI") and sys.version_info >= (3, 12):
             raise
         pytest.skip(str(missing))
 
