@@ -49,8 +49,8 @@ def open_store(connection: metadata_store_pb2.ConnectionConfig) -> MetadataStore
             # Of two that find the database empty, one fails, and may try again.
             if not tries_left:
                 raise BabelRankError(
-                    f"ML Metadata cannot be reached: {error}. Is the database up, and are "
-                    f"BABELRANK_METADATA and BABELRANK_METADATA_PASSWORD right?"
+                    f"ML Metadata cannot be reached: {str(error).strip()}. Is the database up, and "
+                    f"are BABELRANK_METADATA and BABELRANK_METADATA_PASSWORD right?"
                 ) from error
             time.sleep(random.random())
     raise AssertionError("the last try returns or raises")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
+from babelrank.components.errors import BabelRankError
 from babelrank.pipelines import database
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.metadata_store import open_store
@@ -38,7 +39,7 @@ def test_what_is_written_is_there_for_the_next_process(each_database: Database):
 
 
 def test_a_wrong_password_is_an_error(each_database: Database):
-    with pytest.raises(RuntimeError, match="connect") as raised:
+    with pytest.raises(BabelRankError, match="ML Metadata cannot be reached") as raised:
         open_store(_connection(each_database, "wrong"))
     assert "wrong" not in str(raised.value)
 
