@@ -58,7 +58,7 @@ def test_quick_answers_import_nothing_heavy(files: list[str], more: list[str]):
 def test_what_tune_passes_on(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls: list[tuple[RankingConfig, Request, Path]] = []
     monkeypatch.setattr(tuning, "tune", lambda *given: calls.append(given) or 0)
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli.options.signal, "signal", lambda *_: None)
     assert cli.main(["tune", *files, "--set", "name=clicks"]) == 0
     more = ["--search", "hyperband", "--trials", "5", "--metric", "log_loss", "--seed", "7"]
     assert cli.main(["tune", *files, *more, "--data", "a.csv", "--out", str(tmp_path / "o")]) == 0
@@ -110,7 +110,7 @@ def test_refusals(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli.options.signal, "signal", lambda *_: None)
     assert cli.main(["tune", *files, "--out", str(tmp_path / "out"), *more]) == cli.USAGE
     assert f"babelrank: configuration: {message}" in capsys.readouterr().err.replace(
         f"{tmp_path}/", ""
