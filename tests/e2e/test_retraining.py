@@ -194,7 +194,7 @@ def _a_late_day(shop: Shop, call: Call) -> None:
     shop.arrives(3)
     code, said = call("retrain")
     assert (code, shop.run()["spans"]) == (0, [2, 3, 4]), said
-    assert "The window of 2, 3, 4 is new; before, it was 1, 2, 4." in said
+    assert "The window of 2, 3, 4 is new; before, it was the window of 1, 2, 4." in said
 
 
 def _an_empty_day(shop: Shop, call: Call) -> None:

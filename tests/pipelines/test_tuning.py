@@ -17,7 +17,7 @@ import yaml
 
 from babelrank.components.config import from_dict, load_yaml
 from babelrank.components.errors import ConfigError
-from babelrank.pipelines import cli, emoji_names, tuning
+from babelrank.pipelines import cli, emoji_names, running, tuning
 from babelrank.pipelines.config import RankingConfig, TranslationConfig
 from babelrank.pipelines.display import Display
 from babelrank.pipelines.search_space import Space, configured
@@ -193,7 +193,7 @@ def losses_of_run(folder: Path, pipeline: str) -> dict[int, float]:
     done = subprocess.run(
         [*BABELRANK, "run", pipeline, *config], capture_output=True, text=True, timeout=TIMEOUT
     )
-    assert done.returncode in (cli.PUSHED, cli.REFUSED), done.stderr
+    assert done.returncode in (running.PUSHED, running.REFUSED), done.stderr
     assert re.search(r"Transform +[\d.]+ s  cached", done.stderr)
     (path,) = (out / "artifacts" / "Trainer" / "model_run").glob("*/history.json")
     history = json.loads(path.read_text())
