@@ -12,6 +12,7 @@ from tfx.types import BaseChannel as Channel
 
 from babelrank.components.evaluation import baseline
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
+from babelrank.components.lineage import MODEL
 from babelrank.components.ranking import (
     preprocessing,
     records,
@@ -22,7 +23,6 @@ from babelrank.components.ranking import (
 from babelrank.components.ranking.example_gen import ClickLogExampleGen
 from babelrank.components.ranking.preprocessing import Columns
 from babelrank.components.ranking.schema import schema_text
-from babelrank.components.training import last_model
 from babelrank.pipelines import graph
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.layout import Layout
@@ -51,7 +51,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         transform,
         schema.outputs["schema"],
         {**columns.to_custom_config(), **graph.plain(config, "model", "training")},
-        *(one.outputs[last_model.MODEL] for one in predecessor),
+        *(one.outputs[MODEL] for one in predecessor),
     )
     compared = baseline.baseline(train.outputs["model"])
     evaluator = _evaluator(config, examples, train, compared, drift)

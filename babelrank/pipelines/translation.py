@@ -13,7 +13,7 @@ from tfx.types import BaseChannel as Channel
 
 from babelrank.components.evaluation import baseline
 from babelrank.components.evaluation.evaluator import Evaluator, eval_config
-from babelrank.components.training import last_model
+from babelrank.components.lineage import MODEL
 from babelrank.components.translation import (
     carried,
     metrics,
@@ -59,7 +59,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         transform,
         schema.outputs["schema"],
         graph.plain(config, "data", "model", "decoding", "training"),
-        *(one.outputs[last_model.MODEL] for one in predecessor),
+        *(one.outputs[MODEL] for one in predecessor),
     )
     compared = baseline.baseline(train.outputs["model"])
     evaluator = _evaluator(config, examples, train, compared, drift)

@@ -13,11 +13,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact, channel, standard_artifacts
 
 from babelrank.components.errors import ConfigError
-from babelrank.components.lineage import Lineage
+from babelrank.components.lineage import EXAMPLES, MODEL, Lineage
 
 NODE = "LastModel"
-MODEL, SIGN, EXAMPLES = "model", "sign", "examples"
-"""Channels of the node. The sign is what says that a model is good: a blessing or a push."""
+SIGN = "sign"
+"""The channel of what says that a model is good: a blessing or a push."""
 SIGNS = {
     "blessed": standard_artifacts.ModelBlessing,
     "pushed": standard_artifacts.PushedModel,

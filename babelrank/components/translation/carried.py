@@ -17,11 +17,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact, channel, standard_artifacts
 
 from babelrank.components.artifacts import SubwordModel
-from babelrank.components.lineage import Lineage
+from babelrank.components.lineage import EXAMPLES, MODEL, Lineage
 from babelrank.components.translation import vocabulary
 from babelrank.components.translation.config import DataConfig, VocabularyConfig
 
-MODEL, BLESSING, EXAMPLES, SUBWORDS = "model", "model_blessing", "examples", "subwords"
+BLESSING, SUBWORDS = "model_blessing", "subwords"
 
 
 def last_blessed_subwords(

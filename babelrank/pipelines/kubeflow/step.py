@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -77,6 +78,7 @@ def recorded(folder: RunFolder, name: str) -> Iterator[Callable[[str], None]]:
 def run(main: Callable[[Sequence[str] | None], None]) -> NoReturn:
     """Runs a step as a process, and ends it with the exit code that fits."""
     interrupt_on_sigterm()
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries, about versions of Python
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
