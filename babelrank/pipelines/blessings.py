@@ -14,8 +14,8 @@ from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 
 from babelrank.components.lineage import MODEL, ROLLED_BACK, Lineage
+from babelrank.components.serving.manifest import Manifest
 from babelrank.components.serving.push import DIGEST
-from babelrank.components.serving.versions import Manifest
 
 _PUSHED = "pushed"
 

@@ -14,6 +14,7 @@ from babelrank.components.evaluation.gate import (
     RankingEvaluationConfig,
     TranslationEvaluationConfig,
 )
+from babelrank.components.evaluation.report_config import ReportConfig
 from babelrank.components.ingest.config import TIME, IngestConfig, SpansConfig, SplitsConfig
 from babelrank.components.ranking import features
 from babelrank.components.ranking.config import (
@@ -22,7 +23,7 @@ from babelrank.components.ranking.config import (
     RankingTrainingConfig,
     TransformConfig,
 )
-from babelrank.components.serving.config import PushConfig
+from babelrank.components.serving.config import PushConfig, ServingConfig
 from babelrank.components.translation import config as translation
 from babelrank.components.translation import records
 from babelrank.components.translation.model_config import (
@@ -63,7 +64,11 @@ class RankingConfig:
         "How far the data may move: from the serving model's to this training's "
         "(drift), and from this training's to the gate's (skew).",
     )
+    serving: ServingConfig = section(
+        ServingConfig, "What a blessed model must show before it is pushed."
+    )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
+    report: ReportConfig = section(ReportConfig, "What the report shows.")
     beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
     schedule: ScheduleConfig = section(ScheduleConfig, "Retraining.")
     retention: RetentionConfig = section(RetentionConfig, "What `babelrank clean` leaves.")
@@ -163,7 +168,11 @@ class TranslationConfig:
         "How far the data may move: from the serving model's to this training's "
         "(drift), and from this training's to the gate's (skew).",
     )
+    serving: ServingConfig = section(
+        ServingConfig, "What a blessed model must show before it is pushed."
+    )
     push: PushConfig = section(PushConfig, "Where blessed models go.")
+    report: ReportConfig = section(ReportConfig, "What the report shows.")
     beam: BeamConfig = section(BeamConfig, "Where Beam runs.")
     schedule: ScheduleConfig = section(ScheduleConfig, "Retraining.")
     retention: RetentionConfig = section(RetentionConfig, "What `babelrank clean` leaves.")

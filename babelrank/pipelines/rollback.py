@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.components.serving.manifest import Manifest
 from babelrank.components.serving.versions import (
     Ledger,
-    Manifest,
     RolledBack,
     Version,
     all_versions,

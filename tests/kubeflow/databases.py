@@ -1,7 +1,7 @@
 """Starts PostgreSQL or MariaDB, Debian's, on a free port of 127.0.0.1, for ML Metadata.
 
 The servers keep their data in a folder of their own under the temporary folder, run as the users
-that the packages made when the tests run as root, and end with the tests. `scripts/databases`
+that the packages made when the tests run as root, and end with the tests. `scripts/test-tools`
 installs the packages.
 """
 
@@ -52,7 +52,7 @@ def postgresql() -> Iterator[Database]:
         key=lambda path: int(path.parts[-3]),
     )
     if not programs:
-        raise NotInstalledError("PostgreSQL is missing; scripts/databases installs it.")
+        raise NotInstalledError("PostgreSQL is missing; scripts/test-tools installs it.")
     programs_folder = programs[-1].parent
     with _folder("postgres") as folder:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
@@ -77,7 +77,7 @@ def mariadb() -> Iterator[Database]:
     install = shutil.which("mariadb-install-db")
     program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
     if install is None or program is None:
-        raise NotInstalledError("MariaDB is missing; scripts/databases installs it.")
+        raise NotInstalledError("MariaDB is missing; scripts/test-tools installs it.")
     with _folder("mysql") as folder:
         data, port, begin = folder / "data", _free_port(), folder / "begin.sql"
         quoted = PASSWORD.replace("\\", "\\\\").replace("'", "''")

@@ -10,7 +10,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from babelrank.components.artifacts import SubwordModel
 from babelrank.components.evaluation.baseline import Baseline
-from babelrank.components.serving.versions import Manifest
+from babelrank.components.serving.manifest import Manifest
 from babelrank.components.training.last_model import LastModel
 from babelrank.components.translation import vocabulary
 from babelrank.components.translation.carried import LastBlessedSubwords

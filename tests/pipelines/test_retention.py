@@ -19,7 +19,8 @@ from babelrank.components.artifacts import SubwordModel
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, InputError
 from babelrank.components.ingest.config import SpansConfig
-from babelrank.components.serving.versions import Manifest, all_versions, push
+from babelrank.components.serving.manifest import Manifest
+from babelrank.components.serving.versions import all_versions, push
 from babelrank.pipelines import retention, rollback
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.database import connection

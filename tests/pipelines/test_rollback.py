@@ -12,14 +12,8 @@ from tfx.types import standard_artifacts
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, ConfigError
-from babelrank.components.serving.versions import (
-    Ledger,
-    Manifest,
-    all_versions,
-    digest,
-    push,
-    unfinished,
-)
+from babelrank.components.serving.manifest import Manifest, digest
+from babelrank.components.serving.versions import Ledger, all_versions, push, unfinished
 from babelrank.pipelines import blessings, rollback
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.database import connection

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from babelrank.components.serving.versions import Manifest, all_versions, push, remove
+from babelrank.components.serving.manifest import Manifest
+from babelrank.components.serving.versions import all_versions, push, remove
 from babelrank.pipelines import cli, retention
 from tests.pipelines.test_rollback import known_model
 

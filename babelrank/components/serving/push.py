@@ -20,7 +20,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import json_utils, proto_utils
 
 from babelrank.components.lineage import METRICS, SPANS
-from babelrank.components.serving.versions import Ledger, Manifest, RolledBack, digest, push
+from babelrank.components.serving.manifest import Manifest, digest
+from babelrank.components.serving.versions import Ledger, RolledBack, push
 
 ENABLED = "enabled"
 DIGEST, NOT_PUSHED = "digest", "not_pushed"

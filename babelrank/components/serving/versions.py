@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import json
 import os
 import shutil
@@ -22,66 +21,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from babelrank.components.errors import ModelError
+from babelrank.components.serving.manifest import MANIFEST, WARMUP, Manifest, digest, sha256
 
-MANIFEST = "assets.extra/babelrank_push.json"
 LEDGER = "babelrank.json"
 _TEMPORARY = ".pushing-"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What is known about a version.
-
-    Attributes:
-        digest: Of the model; see `digest`.
-        source: Folder that the model was copied from.
-        pushed: When, ISO 8601.
-        run_id: The run that pushed it; empty: none.
-        spans: Spans that the run read.
-        metrics: What the gate measured, by name.
-        copy_of: The version whose content this is, after a rollback; empty: none.
-    """
-
-    digest: str
-    source: str = ""
-    pushed: str = ""
-    run_id: str = ""
-    spans: tuple[int, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    copy_of: str = ""
-
-    @classmethod
-    def of(cls, version: Path) -> Manifest | None:
-        """The manifest of a version; None: something else pushed it."""
-        try:
-            return cls.from_dict(json.loads((version / MANIFEST).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Manifest:
-        """The inverse of `dataclasses.asdict`; keys that a newer version knows are left out."""
-        names = {one.name for one in dataclasses.fields(cls)}
-        known = {key: value for key, value in plain.items() if key in names}
-        return cls(**{**known, "spans": tuple(known.get("spans", ()))})
-
-
-def digest(model: Path) -> str:
-    """SHA-256 over the names and contents of a model's files, but for the push manifest."""
-    whole = hashlib.sha256()
-    for path in sorted(p for p in model.rglob("*") if p.is_file()):
-        name = path.relative_to(model).as_posix()
-        if name != MANIFEST:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{name}\t{content}\n".encode())
-    return whole.hexdigest()
-
-
-def push(model: Path, destination: Path, about: Manifest | None = None) -> tuple[Path, bool]:
+def push(
+    model: Path, destination: Path, about: Manifest | None = None, warmup: Path | None = None
+) -> tuple[Path, bool]:
     """Pushes a model, unless it is the newest version already.
 
     An older version with the same content does not count: servers serve the newest.
@@ -91,6 +41,7 @@ def push(model: Path, destination: Path, about: Manifest | None = None) -> tuple
         destination: Folder that holds one numbered folder for each version.
         about: What the manifest says, but for the time; its digest is that of the model. None:
             digest and source.
+        warmup: File of requests that a server replays before it serves the version.
 
     Returns:
         Folder of the version that holds the model, and whether it is new.
@@ -113,7 +64,11 @@ def push(model: Path, destination: Path, about: Manifest | None = None) -> tuple
         shutil.copytree(model, temporary)
         manifest = temporary / MANIFEST
         manifest.parent.mkdir(exist_ok=True)
-        manifest.write_text(json.dumps(dataclasses.asdict(about) | {"pushed": now}, indent=1))
+        if warmup is not None:
+            shutil.copyfile(warmup, temporary / WARMUP)
+        added = temporary / WARMUP
+        told = {"pushed": now, "warmup": sha256(added) if added.exists() else ""}
+        manifest.write_text(json.dumps(dataclasses.asdict(about) | told, indent=1))
         _sync(temporary)
         temporary.rename(final)
         _sync_folder(destination)

@@ -12,8 +12,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
+from babelrank.components.serving.manifest import Manifest, digest
 from babelrank.components.serving.push import Executor
-from babelrank.components.serving.versions import Ledger, Manifest, RolledBack, digest, versions
+from babelrank.components.serving.versions import Ledger, RolledBack, versions
 
 
 class Pushing:

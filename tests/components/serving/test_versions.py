@@ -14,14 +14,12 @@ import pytest
 
 from babelrank.components.errors import ModelError
 from babelrank.components.serving import versions as pushing
+from babelrank.components.serving.manifest import MANIFEST, Manifest, digest
 from babelrank.components.serving.versions import (
     LEDGER,
-    MANIFEST,
     Ledger,
-    Manifest,
     RolledBack,
     all_versions,
-    digest,
     leftovers,
     push,
     remove,

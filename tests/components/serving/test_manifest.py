@@ -1,0 +1,70 @@
+"""Tests of the seal on a pushed version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from babelrank.components.errors import ModelError
+from babelrank.components.serving.manifest import MANIFEST, WARMUP, digest, verify
+from babelrank.components.serving.versions import push
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text("graph")
+    (folder / "variables" / "variables.index").write_text("weights")
+    return folder
+
+
+@pytest.fixture
+def version(model: Path, tmp_path: Path) -> Path:
+    warmup = tmp_path / "warmup"
+    warmup.write_bytes(b"requests")
+    return push(model, tmp_path / "serving", warmup=warmup)[0]
+
+
+def test_what_was_pushed_is_verified(model: Path, version: Path):
+    assert verify(version).digest == digest(model)
+    assert (version / WARMUP).read_bytes() == b"requests"
+    assert digest(version) == digest(model)  # warm-up requests do not make it another model
+
+
+def _longer(version: Path) -> None:
+    (version / "saved_model.pb").write_text("graph!")
+
+
+def _more(version: Path) -> None:
+    (version / "assets.extra" / "more").write_text("")
+
+
+def _less(version: Path) -> None:
+    (version / "variables" / "variables.index").unlink()
+
+
+def _renamed(version: Path) -> None:
+    (version / "variables" / "variables.index").rename(version / "variables" / "index")
+
+
+def _other_warmup(version: Path) -> None:
+    (version / WARMUP).write_bytes(b"other requests")
+
+
+def _no_warmup(version: Path) -> None:
+    (version / WARMUP).unlink()
+
+
+@pytest.mark.parametrize("alter", [_longer, _more, _less, _renamed, _other_warmup, _no_warmup])
+def test_what_was_altered_since_is_refused(version: Path, alter):
+    alter(version)
+    with pytest.raises(ModelError, match="was altered after its push"):
+        verify(version)
+
+
+def test_a_version_without_a_manifest_is_refused(version: Path):
+    (version / MANIFEST).unlink()
+    with pytest.raises(ModelError, match="nothing says who pushed it"):
+        verify(version)
