@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from babelrank.components import durable
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError, InputError
 
@@ -122,18 +122,7 @@ class Journal:
 
     def _write(self) -> None:
         data = {"search": self.search, "trials": to_dict(self.trials)}
-        replace_text(self.path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file so that a crash leaves either the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+        durable.write_text(self.path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -10,10 +10,11 @@ from typing import Any, TextIO
 
 import yaml
 
+from babelrank.components import durable
 from babelrank.components.config import to_dict
 from babelrank.components.training.progress import Bar
 from babelrank.pipelines.config import PipelineConfig
-from babelrank.pipelines.journal import COMPLETED, Journal, Trial, replace_text
+from babelrank.pipelines.journal import COMPLETED, Journal, Trial
 from babelrank.pipelines.search import Plan, Proposal
 from babelrank.pipelines.search_space import configured
 
@@ -137,7 +138,7 @@ def write_best(
         f"{trial.number}:\n# {plan.metric} {_text(trial.metric)} on the eval split. "
         f"All trials: {journal.path.name}\n"
     )
-    replace_text(path, comment + text)
+    durable.write_text(path, comment + text)
 
 
 def duration(seconds: float) -> str:

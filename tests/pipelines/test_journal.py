@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from babelrank.components.errors import ConfigError, InputError
-from babelrank.pipelines.journal import Journal, Trial, replace_text
+from babelrank.pipelines.journal import Journal, Trial
 
 SEARCH: dict[str, Any] = {"mode": "max", "seed": 42, "config": {"model": {"dropout": 0.0}}}
 
@@ -89,16 +89,3 @@ def test_failures_in_a_row(tmp_path: Path):
     journal.forget_failures()
     assert [each.number for each in journal.trials] == [1, 2]
     assert Journal(journal.path, SEARCH).trials == journal.trials
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "file"
-    replace_text(path, "old")
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("babelrank.pipelines.journal.os.replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        replace_text(path, "new, but")
-    assert path.read_text() == "old"

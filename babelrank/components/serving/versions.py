@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from babelrank.components import durable
 from babelrank.components.errors import ModelError
 from babelrank.components.serving.manifest import MANIFEST, WARMUP, Manifest, digest, sha256
 
@@ -69,9 +70,9 @@ def push(
         added = temporary / WARMUP
         told = {"pushed": now, "warmup": sha256(added) if added.exists() else ""}
         manifest.write_text(json.dumps(dataclasses.asdict(about) | told, indent=1))
-        _sync(temporary)
+        durable.sync_tree(temporary)
         temporary.rename(final)
-        _sync_folder(destination)
+        durable.sync(destination)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -155,13 +156,7 @@ class Ledger:
     def save(self, destination: Path) -> None:
         """Writes it, complete or not at all."""
         path = destination / LEDGER
-        temporary = path.with_name(f".{LEDGER}-{os.getpid()}")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(self), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        _sync_folder(destination)
+        durable.write_text(path, json.dumps(dataclasses.asdict(self), indent=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,22 +236,3 @@ def remove(destination: Path, version: Version) -> None:
         shutil.rmtree(going)
     version.path.rename(going)
     shutil.rmtree(going)
-
-
-def _sync(folder: Path) -> None:
-    """Forces a folder and everything in it to the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

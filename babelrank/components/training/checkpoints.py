@@ -18,6 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from babelrank.components import durable
 from babelrank.components.errors import CheckpointError, ConfigError
 
 _PREFIX = "ckpt"
@@ -160,7 +161,7 @@ class CheckpointFolder:
 def _publish(scratch: Path, folder: Path) -> None:
     """Gives a written folder its name, when all of it is on the disk."""
     for path in (*scratch.iterdir(), scratch):
-        _sync(path)
+        durable.sync(path)
     if folder.exists():  # the same step, of an attempt that this one repeats
         aside = scratch.with_name(f"{scratch.name}-replaced")
         os.rename(folder, aside)
@@ -172,15 +173,7 @@ def _publish(scratch: Path, folder: Path) -> None:
         shutil.rmtree(aside)
     else:
         os.rename(scratch, folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.sync(folder.parent)
 
 
 def _first_line(error: BaseException) -> str:

@@ -116,7 +116,7 @@ def test_a_broken_manifest_is_no_version_of_ours(model: Path, tmp_path: Path, ma
     assert len(versions(serving)) == 2
 
 
-@pytest.mark.parametrize("step", ["copytree", "_sync", "rename"])
+@pytest.mark.parametrize("step", ["copytree", "sync_tree", "rename"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_what_fails_leaves_nothing(
     model: Path,
@@ -139,8 +139,8 @@ def test_what_fails_leaves_nothing(
 
     if step == "copytree":
         monkeypatch.setattr(pushing.shutil, "copytree", half)
-    elif step == "_sync":
-        monkeypatch.setattr(pushing, "_sync", fail)
+    elif step == "sync_tree":
+        monkeypatch.setattr(pushing.durable, "sync_tree", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(type(error)):

@@ -111,7 +111,7 @@ def test_a_disk_that_does_not_take_it(tmp_path, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(checkpoints, "_sync", full)
+    monkeypatch.setattr(checkpoints.durable, "sync", full)
     with pytest.raises(CheckpointError, match="step-000000002: cannot be written: .*No space left"):
         training.checkpoints.save()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000001"]
