@@ -12,7 +12,7 @@ bin := $(VENV)/bin
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-other test-all test-flink test-containers check format bench lock clean
+.PHONY: help setup serve-env demo test test-full test-other test-all test-flink test-containers check format fuzz bench lock clean
 
 help: ## this text
 	@echo 'make TARGET [PYTHON=python3.13] [ARGS="more arguments for the tool"]'
@@ -24,6 +24,9 @@ help: ## this text
 
 setup: ## make the environment only (every other target does it by itself)
 	@scripts/setup
+
+serve-env: ## make the environment of `babelrank serve`, .venv-serve
+	@scripts/serve-env
 
 demo: setup ## run the pipelines on sample data; prints the verdicts and where the reports lie
 	$(bin)/python -m babelrank.pipelines.demo $(ARGS)
@@ -55,6 +58,10 @@ check: setup ## ruff, mypy and the import contracts
 format: setup ## let ruff format and repair the sources
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
+
+fuzz: setup ## hostile input for an hour (ARGS="SECONDS [TARGET...]": so long for each); Python 3.11
+	scripts/fuzz $(or $(ARGS),200)
+	BABELRANK_FUZZ_RANDOM=1 BABELRANK_FUZZ_EXAMPLES=1000 $(bin)/python -m pytest tests/fuzz
 
 bench: setup ## measure ourselves against the peers; writes benchmarks.json
 	$(bin)/python -m tests.benchmarks $(ARGS)

@@ -14,6 +14,18 @@ class Quarantine(Artifact):
     TYPE_NAME = "BabelRankQuarantine"
 
 
+class Predictions(Artifact):
+    """What a model says about rows, in the order of their files.
+
+    The folder holds `predictions-NAME-*`, JSON lines (gzip) or Parquet, where NAME is made from
+    the path of the input file. Each row holds its number in that file (`row`, or `line` of a text),
+    the columns that are kept, and the answer (`score`; or `translation`, or `translations` and
+    `scores`). The property `not_predicted` says why there are none.
+    """
+
+    TYPE_NAME = "BabelRankPredictions"
+
+
 class SubwordModel(Artifact):
     """The subwords that both languages are cut into.
 

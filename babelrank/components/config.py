@@ -10,18 +10,20 @@ A configuration class is a keyword-only frozen dataclass whose fields are made w
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
 import functools
 import math
 import textwrap
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from babelrank.components import yaml_text
 from babelrank.components.errors import ConfigError
 
 T = TypeVar("T")
@@ -99,13 +101,11 @@ def load_yaml(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> 
         ConfigError: The file is missing, no YAML, or its content does not fit `cls`.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            text = file.read(yaml_text.LONGEST + 1)  # not all: it might be a device, or a log
+    except (OSError, ValueError) as error:  # the latter: not UTF-8, or a path with U+0000
         raise ConfigError(f"{path}: cannot read the configuration file: {error}") from error
-    try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    data = yaml_text.loads(text, str(path)) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: got {_show(data)}; takes a mapping of sections.")
     for assignment in overrides:
@@ -125,10 +125,7 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
         raise ConfigError(f"--set {assignment}: takes key=value, such as training.epochs=3.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text.strip()  # such as `> 15`, which means something else in YAML
+    value = _override_value(text, f"--set {dotted}")
     *parents, last = dotted.strip().split(".")
     node = data
     for parent in parents:
@@ -138,6 +135,14 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"--set {dotted}: {parent} holds {_show(node)}, not a mapping.")
     node[last] = value
+
+
+def _override_value(text: str, where: str) -> Any:
+    try:
+        return yaml_text.loads(text, where)
+    except ConfigError:
+        # A text such as `> 15`, which means something else in YAML.
+        return yaml_text.checked(text.strip(), where)
 
 
 def commented_yaml(cls: type) -> str:
@@ -208,7 +213,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.")
-        return {str(k): _convert(args[1], item, _join(key, str(k))) for k, item in value.items()}
+        return _convert_mapping(args[1], value, key)
     if origin is typing.Literal:
         if value not in args:
             near = difflib.get_close_matches(str(value), [str(arg) for arg in args], 1)
@@ -218,13 +223,27 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     return _scalar(hint, value, key)
 
 
+def _convert_mapping(hint: Any, value: Mapping[Any, Any], key: str) -> dict[str, Any]:
+    converted: dict[str, Any] = {}
+    for name, item in value.items():
+        if not isinstance(name, (str, int)) or isinstance(name, bool):
+            raise ConfigError(f"{key}: got the name {_show(name)}; takes text. {_QUOTES}")
+        if str(name) in converted:
+            raise ConfigError(f"{key}: the name {name} stands twice.")
+        converted[str(name)] = _convert(hint, item, _join(key, str(name)))
+    return converted
+
+
 def _scalar(hint: Any, value: Any, key: str) -> Any:
     if hint is Any:
         return value
     if hint is float and not isinstance(value, bool):
         return _number(value, key)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.")
+        quotes = f" {_QUOTES}" if hint is str and isinstance(value, _UNQUOTED) else ""
+        raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.{quotes}")
+    if hint is int and not -_INT_LIMIT <= value < _INT_LIMIT:
+        raise ConfigError(f"{key}: got {_show(value)}; takes a number of 64 bits.")
     return value
 
 
@@ -239,6 +258,10 @@ def _number(value: Any, key: str) -> float:
     return number
 
 
+_INT_LIMIT = 1 << 63
+_UNQUOTED = (bool, int, float, datetime.date)
+_QUOTES = "Quotes make it text."
+"""YAML 1.1 takes `no` (Norwegian) for false, and 2024-01-31 for a date."""
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -271,26 +294,8 @@ def _join(where: str, rest: str) -> str:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = "a huge number"
     return f"{text[:60]}{'…' if len(text) > 60 else ''} ({type(value).__name__})"
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error instead of a silent overwrite."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):  # such as {{ name }}
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"got the key {key!r}; takes a name", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -12,9 +12,10 @@ from tfx.types import artifact, artifact_utils, standard_artifacts
 Event = metadata_store_pb2.Event
 EXAMPLES, MODEL = "examples", "model"
 """Under which names components take examples and models."""
-SPANS, METRICS, ROLLED_BACK = "spans", "metrics", "rolled_back"
+SPANS, METRICS, ROLLED_BACK, FORCED = "spans", "metrics", "rolled_back", "forced"
 """Properties: the spans of examples, and of the gate's data (JSON); what the gate measured on its
-whole split (JSON); why a model was taken out of service."""
+whole split (JSON); why a model was taken out of service; why one is blessed although the gate
+refused it."""
 _INPUTS = (Event.INPUT, Event.DECLARED_INPUT)
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 _NOT_FOLLOWED = (

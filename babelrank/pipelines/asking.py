@@ -11,9 +11,13 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from babelrank.components.errors import ConfigError, InputError
+from babelrank.pipelines import predicting
+
+if TYPE_CHECKING:
+    from babelrank.components.serving.line_quarantine import LineQuarantine
 
 T = TypeVar("T")
 
@@ -27,7 +31,14 @@ A translation model takes lines of text and gives one line for each, in the same
 lines stay blank. Only a line feed ends a line. With --nbest N each line is a JSON object,
 {"source": ..., "translations": [...], "scores": [...]}, the best translation first; scores are
 log-probabilities, normalised by length. Lines are read ahead and sorted by length for speed;
-with --batch-size 1, or from a terminal, each line is answered at once."""
+with --batch-size 1, or from a terminal, each line is answered at once.
+
+With --quarantine a bad line does not end the command: it goes to that file with its reason, and
+its answer is {"score": null}, or a blank line.
+
+With --input whole files are predicted into the folder --output. Each prediction names the row (or
+line) of its file, in their order; bad rows go to the folder's quarantine with file, line and
+reason. What was finished before an interruption is not done again."""
 
 
 def add(commands: Any) -> None:
@@ -42,6 +53,10 @@ def add(commands: Any) -> None:
     predict.add_argument(
         "--nbest", type=positive, metavar="N", help="the N best translations of each line"
     )
+    predict.add_argument(
+        "--quarantine", type=Path, metavar="FILE", help="bad lines of standard input, as JSON lines"
+    )
+    predicting.add_options(predict)
     predict.set_defaults(run=_predict)
     evaluate = commands.add_parser(
         "evaluate",
@@ -85,35 +100,59 @@ def positive(text: str) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from babelrank.components.serving import model_folder
 
+    if options.input is not None:
+        if options.quarantine is not None:
+            raise ConfigError("--quarantine: with --input it is a folder in --output.")
+        return predicting.predict(options)
+    predicting.check_absent(options)
     _hush()
     task = model_folder.task_of(model_folder.newest(options.model))
     # A person at a terminal wants an answer after each line.
     batch = 1 if sys.stdin.isatty() else options.batch_size or BATCHES[task]
-    if task == "translation":
-        _translate(options.model, batch, options.nbest)
-        return 0
-    if options.nbest is not None:
+    if task != "translation" and options.nbest is not None:
         raise ConfigError(f"--nbest: {options.model} is a {task} model; takes a translation model.")
-    _score(options.model, batch)
+    with _quarantine(options.quarantine) as quarantine:
+        if task == "translation":
+            _translate(options.model, batch, options.nbest, quarantine)
+        else:
+            _score(options.model, batch, quarantine)
     return 0
 
 
-def _score(model: Path, batch: int) -> None:
+@contextlib.contextmanager
+def _quarantine(path: Path | None) -> Iterator[LineQuarantine | None]:
+    """Where bad lines go, if anywhere; says at the end how many there were."""
+    if path is None:
+        yield None
+        return
+    from babelrank.components.serving.line_quarantine import LineQuarantine
+
+    with LineQuarantine(path, "standard input") as quarantine:
+        yield quarantine
+    if quarantine.count:
+        sys.stderr.write(f"babelrank: {quarantine.count:,} bad lines are in {path}.\n")
+
+
+def _score(model: Path, batch: int, quarantine: LineQuarantine | None) -> None:
     from babelrank.components.serving.predict import Predictor
 
     predictor = Predictor(model)
+    # With a quarantine a line that is no text is one bad line.
+    lines = sys.stdin if quarantine is None else sys.stdin.buffer
     try:
-        for prediction in predictor.predict(sys.stdin, batch):
+        for prediction in predictor.predict(lines, batch, quarantine):
             sys.stdout.write(json.dumps(prediction) + "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input: takes UTF-8: {error}") from None
 
 
-def _translate(model: Path, batch: int, nbest: int | None) -> None:
+def _translate(
+    model: Path, batch: int, nbest: int | None, quarantine: LineQuarantine | None
+) -> None:
     from babelrank.components.serving.text_lines import decoded
     from babelrank.components.serving.translate import Translator
 
-    lines = decoded(sys.stdin.buffer, "standard input")
+    lines = decoded(sys.stdin.buffer, "standard input", quarantine)
     with _silent():
         translator = Translator(model)
     answers = translator.translate(lines, batch, nbest or 1)

@@ -15,7 +15,18 @@ from typing import Any, NoReturn
 import babelrank
 from babelrank.components.config import commented_yaml
 from babelrank.components.errors import RESUME, BabelRankError, ConfigError
-from babelrank.pipelines import asking, cluster, compiling, options, retrain, tuning, upkeep
+from babelrank.pipelines import (
+    asking,
+    checking,
+    cluster,
+    compiling,
+    options,
+    reporting,
+    retrain,
+    serving,
+    tuning,
+    upkeep,
+)
 from babelrank.pipelines.options import PIPELINES
 from babelrank.pipelines.running import EXIT_CODES, FAILED, PUSHED, USAGE, run
 from babelrank.pipelines.tuning_request import METHODS, Request
@@ -79,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("pipeline", choices=PIPELINES)
     config.set_defaults(run=_config)
     asking.add(commands)
+    checking.add(commands)
+    serving.add(commands)
+    reporting.add(commands)
     compiling.add(commands)
     cluster.add(commands)
     _add_doctor(commands)
@@ -95,6 +109,7 @@ def _add_run(commands: Any) -> None:
     options.add_configuration(run)
     options.add_span(run)
     options.add_out(run)
+    options.add_force_bless(run)
     run.set_defaults(run=_run)
 
 
@@ -144,7 +159,7 @@ def _add_doctor(commands: Any) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    config = options.configuration(given)
+    config = options.forced(options.configuration(given), given.force_bless)
     return run(config, options.output(given, config))
 
 

@@ -7,15 +7,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.history import RUN
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.record import RunRecord
+from babelrank.pipelines.run_index import REPORT as REPORT
+from babelrank.pipelines.run_index import write_index
 from babelrank.pipelines.summary import summarize
-
-REPORT = "report.html"
 
 
 def conclude(
@@ -26,7 +27,7 @@ def conclude(
 ) -> RunSummary:
     """Writes the report and run.json of a run into its folder, and copies into the output folder.
 
-    Whoever wants to know of refusals and failures is told.
+    The index of all runs is written anew. Whoever wants to know of refusals and failures is told.
 
     Args:
         config: The configuration of the run.
@@ -40,7 +41,16 @@ def conclude(
     write_html(summary, charts, folder / REPORT)
     for name in (REPORT, RUN):  # the latest ones, where they are easy to find
         shutil.copyfile(folder / name, out / name)
-    problem = notify.tell(config.notify, summary, out / REPORT)
-    if problem is not None:
-        sys.stderr.write(f"babelrank: warning: {problem}\n")
+    for problem in (_index(out), notify.tell(config.notify, summary, out / REPORT)):
+        if problem is not None:
+            sys.stderr.write(f"babelrank: warning: {problem}\n")
     return summary
+
+
+def _index(out: Path) -> str | None:
+    """Writes the index; what went wrong, if something did: a run is what it is without it."""
+    try:
+        write_index(out)
+    except (BabelRankError, OSError) as error:
+        return f"the index of all runs was not written: {error}"
+    return None

@@ -109,6 +109,14 @@ class RankingConfig:
         if not transform.time_features and set(data.features) <= set(data.training_only):
             raise ConfigError("data.training_only: holds all features; serving needs one.")
         self.drift.check_features((features.LABEL, *data.features))
+        if self.evaluation.significance is not None and data.weight is not None:
+            raise ConfigError(
+                "evaluation.significance: DeLong's test knows no weights; takes null with "
+                "data.weight."
+            )
+        query = self.evaluation.query
+        if query is not None and query not in data.categorical:
+            raise ConfigError(_takes("evaluation.query", data.categorical))
         for crossed in self.evaluation.slices:
             for name in crossed.split("*"):
                 if name not in vocabularies:

@@ -1,6 +1,7 @@
 """What every pipeline shares: its common steps, its compiled form.
 
-Both graphs begin with an ingest of their own and end alike: Trainer, Baseline, Evaluator, Pusher.
+Both graphs begin with an ingest of their own and end alike: Trainer, Baseline, Evaluator,
+ServingCheck, Pusher.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from tfx.types import BaseChannel as Channel
 
 import babelrank
 from babelrank.components.config import to_dict
-from babelrank.components.evaluation import drift_component, serving_statistics
+from babelrank.components.evaluation import data_facts, drift_component, serving_statistics
 from babelrank.components.evaluation.evaluator import Evaluator
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.schema import Schema
+from babelrank.components.serving.check_component import serving_check
 from babelrank.components.serving.push import ENABLED, Pusher
 from babelrank.components.training import last_model
 from babelrank.components.training.tf_job_executor import Executor
@@ -78,6 +80,18 @@ def drift(
     return serving, measured
 
 
+def judged_data(
+    ingest: Any, statistics: Any, validator: Any, serving: tfx.dsl.Resolver
+) -> dict[str, Channel]:
+    """What the Evaluator reads for the gate on data, by its own names."""
+    return {
+        data_facts.QUARANTINE: ingest.outputs["quarantine"],
+        data_facts.ANOMALIES: validator.outputs["anomalies"],
+        data_facts.STATISTICS: statistics.outputs["statistics"],
+        data_facts.SERVING_STATISTICS: serving.outputs[serving_statistics.STATISTICS],
+    }
+
+
 def transformed_splits() -> transform_pb2.SplitsConfig:
     """Analyzes train; transforms what training reads (the gate reads raw examples)."""
     return transform_pb2.SplitsConfig(analyze=[TRAIN], transform=[TRAIN, EVAL])
@@ -130,19 +144,43 @@ def predecessor(config: PipelineConfig, examples: Channel) -> list[tfx.dsl.Resol
     return [last_model.last_model(wanted, examples)] if wanted in last_model.SIGNS else []
 
 
-def pusher(
-    config: PipelineConfig, layout: Layout, train: tfx.components.Trainer, evaluator: Evaluator
-) -> Pusher:
-    """Pushes the model, if it is blessed, to `push.directory` or to the output folder."""
+def delivery(
+    config: PipelineConfig,
+    layout: Layout,
+    examples: Channel,
+    transform: Any,
+    train: tfx.components.Trainer,
+    evaluator: Evaluator,
+) -> list[Any]:
+    """What becomes of a model that the gate passed: ServingCheck, if it is wanted, and Pusher.
+
+    The Pusher pushes what both have blessed to `push.directory` or to the output folder.
+    """
+    blessing = evaluator.outputs["blessing"]
+    checks = []
+    if config.serving.check:
+        checks.append(
+            serving_check(
+                config.serving,
+                config.splits.gate,
+                model=train.outputs["model"],
+                examples=examples,
+                model_run=train.outputs["model_run"],
+                transform_graph=transform.outputs["transform_graph"],
+                model_blessing=blessing,
+            )
+        )
     directory = config.push.directory or str(layout.serving)
-    return Pusher(
+    pusher = Pusher(
         model=train.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=blessing,
+        infra_blessing=checks[0].outputs["blessing"] if checks else None,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=directory)
         ),
         custom_config={ENABLED: config.push.enabled},
     )
+    return [*checks, pusher]
 
 
 def compiled(pipeline: tfx.dsl.Pipeline) -> pipeline_pb2.Pipeline:

@@ -1,11 +1,13 @@
 """Running a compiled pipeline on this machine, with progress that people can read.
 
 The same loop as TFX's LocalDagRunner around the same portable Launcher; what differs is that
-each step says what it is doing, and that a run ends with a record of how far it came.
+each step says what it is doing, that a run ends with a record of how far it came,
+and that the memory of each step is measured.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +19,10 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from babelrank.components.evaluation.report import StepSummary
 from babelrank.pipelines.launch import begin, launch
+from babelrank.pipelines.memory import PeakMemory
 from babelrank.pipelines.record import RunRecord, message
+
+_log = logging.getLogger(__name__)
 
 Watcher = Callable[[StepSummary, int, int], None]
 """Told of a step's state, its number from 1, and the number of steps."""
@@ -59,14 +64,22 @@ def _run_step(step: Callable[[], bool], record: RunRecord, at: int, watch: Watch
     """Runs a node that people see, and keeps its entry in the record up to date."""
 
     def update(**changes: Any) -> None:
-        record.steps[at] = replace(record.steps[at], seconds=time.monotonic() - begun, **changes)
+        record.steps[at] = replace(
+            record.steps[at],
+            seconds=time.monotonic() - begun,
+            memory_mib=round(memory.peak_mib, 1),
+            **changes,
+        )
         watch(record.steps[at], at + 1, len(record.steps))
 
     watch(record.steps[at], at + 1, len(record.steps))
     begun = time.monotonic()
+    memory = PeakMemory()
     try:
-        ran = step()
+        with memory:
+            ran = step()
     except BaseException as error:
         update(state="failed", error=message(error))
+        _log.error("%s failed: %s", record.steps[at].name, message(error))
         raise
     update(state="ran" if ran else "cached")

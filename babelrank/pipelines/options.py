@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from babelrank.components.config import load_yaml
+from babelrank.components.errors import ConfigError
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 
 PIPELINES: dict[str, type[PipelineConfig]] = {
@@ -40,6 +42,29 @@ def add_out(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="output folder (out/NAME); the same folder again reuses what has not changed",
     )
+
+
+def add_force_bless(parser: argparse.ArgumentParser) -> None:
+    """Adds what blesses a model that the gate refuses."""
+    parser.add_argument(
+        "--force-bless",
+        metavar="REASON",
+        help="bless this run's model even if the gate refuses it; the reason is kept with it",
+    )
+
+
+def forced(config: PipelineConfig, reason: str | None) -> PipelineConfig:
+    """The configuration with the reason of `--force-bless`; None: as it is.
+
+    Raises:
+        ConfigError: The reason is empty.
+    """
+    if reason is None:
+        return config
+    if not reason.strip():
+        raise ConfigError("--force-bless: got no reason; takes a sentence that says why.")
+    evaluation: Any = dataclasses.replace(config.evaluation, force_bless=reason)
+    return dataclasses.replace(config, evaluation=evaluation)
 
 
 def add_span(parser: argparse.ArgumentParser) -> None:

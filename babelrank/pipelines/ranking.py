@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
         *(one.outputs[MODEL] for one in predecessor),
     )
     compared = baseline.baseline(train.outputs["model"])
-    evaluator = _evaluator(config, examples, train, compared, drift)
+    data = graph.judged_data(ingest, statistics, validator, serving)
+    evaluator = _evaluator(config, examples, train, compared, drift, data)
     return graph.pipeline(
         config,
         layout,
@@ -70,7 +72,7 @@ def ranking_pipeline(config: RankingConfig, out: Path) -> tfx.dsl.Pipeline:
             train,
             compared,
             evaluator,
-            graph.pusher(config, layout, train, evaluator),
+            *graph.delivery(config, layout, examples, transform, train, evaluator),
         ],
     )
 
@@ -92,11 +94,19 @@ def _evaluator(
     train: tfx.components.Trainer,
     compared: tfx.dsl.Resolver,
     drift: Any,
+    data: Mapping[str, Channel],
 ) -> Evaluator:
     metric = tfma.MetricConfig(
         class_name="RankingMetrics",
         module=tfma_metrics.__name__,
-        config=json.dumps({"objective": config.data.objective}),
+        config=json.dumps(
+            {
+                "objective": config.data.objective,
+                "lift_share": config.evaluation.lift_share,
+                "query": config.evaluation.query,
+                "top_k": config.evaluation.top_k,
+            }
+        ),
     )
     weight = records.WEIGHT if config.data.weight else None
     return Evaluator(
@@ -104,6 +114,7 @@ def _evaluator(
         model=train.outputs["model"],
         baseline_model=compared.outputs["model"],
         drift=drift.outputs["drift"],
+        data=data,
         split=config.splits.gate,
         eval_config=eval_config(config.evaluation, metric, records.LABEL, signatures.SCORE, weight),
         gate=config.evaluation,

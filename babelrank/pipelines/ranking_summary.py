@@ -29,6 +29,7 @@ def charts(verdict: Verdict, evaluation_uri: str) -> dict[str, Any]:
             (mean, label, int(count))
             for mean, label, count in _groups(candidate, tfma_metrics.BUCKETS, 3)
         ],
+        "scores": _groups(candidate, tfma_metrics.SCORES, 4),
     }
 
 

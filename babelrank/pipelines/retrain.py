@@ -23,7 +23,9 @@ A scheduled run for an older day than the newest one that was judged does nothin
 
 --backfill does so for every complete span after the newest one that was judged, oldest first, and
 with --from for every span from there on that was never judged. It ends at the first failure; a
-refusal is none."""
+refusal is none.
+
+--force-bless is for one run, whether its data were judged before or not (as with --force)."""
 
 
 def add(commands: Any) -> None:
@@ -51,6 +53,7 @@ def add(commands: Any) -> None:
     retrain.add_argument("--from", dest="first", type=span, metavar="N", help="for --backfill")
     retrain.add_argument("--to", dest="last", type=span, metavar="N", help="for --backfill")
     retrain.add_argument("--force", action="store_true", help="run in any case")
+    options.add_force_bless(retrain)
     retrain.add_argument(
         "--allow-missing", action="store_true", help="go on when a span of the window is missing"
     )
@@ -81,6 +84,9 @@ def moment(text: str) -> datetime.datetime:
 
 def _retrain(given: argparse.Namespace) -> int:
     config = schedule.retraining(options.configuration(given))
+    if given.force_bless is not None and given.backfill:
+        raise ConfigError("--force-bless: is for one run; takes no --backfill beside it.")
+    config = options.forced(config, given.force_bless)
     out = options.output(given, config)
     if given.backfill:
         return _backfill(config, out, given)
@@ -121,7 +127,7 @@ def _run(
             out,
             span=newest,
             scheduled=scheduled,
-            force=given.force,
+            force=given.force or given.force_bless is not None,
             allow_missing=given.allow_missing,
         )
     except InputError as error:

@@ -59,7 +59,15 @@ def retraining(config: PipelineConfig) -> PipelineConfig:
 
     It starts from the last blessed model and keeps its vocabulary, unless `schedule` says
     otherwise; a `training.warm_start` that is set stays as it is.
+
+    Raises:
+        ConfigError: It would bless every model from now on, whatever the gate says.
     """
+    if config.evaluation.force_bless is not None:
+        raise ConfigError(
+            "evaluation.force_bless: is for one run, and retraining would bless every model from "
+            "now on; take it out of the configuration, and give the one run --force-bless REASON."
+        )
     schedule = config.schedule
     if config.training.warm_start is None:
         training: Any = dataclasses.replace(config.training, warm_start=schedule.warm_start)
@@ -114,7 +122,7 @@ def plan(
         late = overtaken(chosen.span, counted(runs, config.spans.exclude), inputs)
         go, reason = not late, late or reason
     if force and not go:
-        go, reason = True, f"{reason} --force runs it again."
+        go, reason = True, f"{reason} It is run again all the same."
     return dataclasses.replace(chosen, go=go, reason=reason, after=_last(runs))
 
 

@@ -18,15 +18,14 @@ import yaml
 
 from babelrank.components.config import to_dict
 from babelrank.components.errors import BabelRankError
-from babelrank.components.evaluation import drift_component
-from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.evaluator import Verdict
-from babelrank.components.evaluation.report import Charts, RowsSummary, RunSummary, SliceRow
+from babelrank.components.evaluation.redaction import without_rows
+from babelrank.components.evaluation.report import Charts, RunSummary, SliceRow
 from babelrank.components.evaluation.verdict import OVERALL, intervals, p_values, values
-from babelrank.components.ingest.spans import has_spans
-from babelrank.components.ingest.summary import Summary
+from babelrank.components.serving import check_report
+from babelrank.components.serving.check_report import CheckReport
 from babelrank.components.serving.push import NOT_PUSHED
-from babelrank.pipelines import ranking_summary, translation_summary
+from babelrank.pipelines import data_summary, ranking_summary, run_lineage, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.database import connection
 from babelrank.pipelines.layout import Layout
@@ -56,16 +55,19 @@ def summarize(
     uri = "" if evaluation is None else evaluation.uri
     verdict = None if evaluation is None else Verdict.load(uri)
     pushed, not_pushed = _pushed(artifacts)
-    rows, splits = _rows(artifacts)
+    rows, splits = data_summary.rows(artifacts)
+    spans = data_summary.spans(artifacts)
+    check = _check(artifacts) if verdict is not None and verdict.blessed else None
     measured = {} if verdict is None else verdict.candidate[OVERALL]
-    training = _training(artifacts)
+    training = run_lineage.training(artifacts)
     summary = RunSummary(
         run_id=record.run_id,
         pipeline=config.name,
         task=config.task,
-        status=_status(config, record, verdict, pushed),
+        status=_status(config, record, verdict, check, pushed),
         started=datetime.datetime.fromtimestamp(record.started).astimezone().isoformat(),
         blessed=None if verdict is None else verdict.blessed,
+        forced="" if verdict is None else verdict.forced,
         pushed_model=pushed,
         not_pushed=not_pushed,
         seconds={s.name: s.seconds for s in record.steps if s.seconds is not None},
@@ -75,12 +77,15 @@ def summarize(
         intervals=intervals(measured),
         p_values=p_values(measured),
         split=config.splits.gate,
-        split_note=_split_note(config, _spans(artifacts), _empty_spans(artifacts)),
+        split_note=_split_note(config, spans, data_summary.empty_spans(artifacts)),
         verdict=() if verdict is None else verdict.findings,
-        drift=_drift(artifacts),
+        drift=data_summary.drift(artifacts),
+        anomalies=data_summary.anomalies(artifacts),
+        check=check,
+        lineage=run_lineage.stations(config, artifacts, record, verdict, check),
         rows=rows,
         splits=splits,
-        spans=_spans(artifacts) if any(map(has_spans, _patterns(config))) else (),
+        spans=spans if data_summary.has_spans(config) else (),
         versions=versions(),
         optimum=optimum,
         warm_start=tuple((training.get("warm_start") or {}).get("sentences", ())),
@@ -89,7 +94,8 @@ def summarize(
         config_yaml=yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True),
         **_task_fields(config, artifacts, verdict, uri),
     )
-    return summary, _charts(config, artifacts, verdict, uri)
+    charts = _charts(config, artifacts, verdict, uri)
+    return (summary, charts) if config.report.raw_rows else without_rows(summary, charts)
 
 
 def _artifacts(config: PipelineConfig, out: Path, record: RunRecord) -> RunArtifacts:
@@ -110,7 +116,11 @@ def versions() -> dict[str, str]:
 
 
 def _status(
-    config: PipelineConfig, record: RunRecord, verdict: Verdict | None, pushed: str | None
+    config: PipelineConfig,
+    record: RunRecord,
+    verdict: Verdict | None,
+    check: CheckReport | None,
+    pushed: str | None,
 ) -> Literal["pushed", "blessed", "refused", "failed", "interrupted"]:
     if isinstance(record.error, KeyboardInterrupt):
         return "interrupted"
@@ -120,8 +130,9 @@ def _status(
         return "failed"
     if pushed:
         return "pushed"
-    # A model that the gate passed may still be one that was rolled back.
-    return "blessed" if verdict.blessed and not config.push.enabled else "refused"
+    # A model that the gate passed may be one that cannot be served, or one that was rolled back.
+    good = verdict.blessed and (check is None or check.ok)
+    return "blessed" if good and not config.push.enabled else "refused"
 
 
 def _pushed(artifacts: RunArtifacts) -> tuple[str | None, str | None]:
@@ -135,41 +146,12 @@ def _pushed(artifacts: RunArtifacts) -> tuple[str | None, str | None]:
     return None, told[NOT_PUSHED].string_value or None
 
 
-def _spans(artifacts: RunArtifacts) -> tuple[int, ...]:
-    artifact = artifacts.get("Ingest", "examples")
-    if artifact is None:
-        return ()
-    return tuple(json.loads(artifact.custom_properties["spans"].string_value))
-
-
-def _drift(artifacts: RunArtifacts) -> DriftReport | None:
-    artifact = artifacts.get("Drift", "drift")
-    return None if artifact is None else drift_component.load(artifact.uri)
-
-
-def _rows(artifacts: RunArtifacts) -> tuple[RowsSummary | None, dict[str, int]]:
-    found = _ingested(artifacts)
-    if found is None:
-        return None, {}
-    rows = RowsSummary(
-        read=found.read,
-        used=sum(found.written.values()),
-        dropped=dict(found.dropped),
-        quarantined=dict(found.quarantined),
-        examples=tuple(
-            (row.reason, path, row.location.position, row.location.raw)
-            for path, row in found.examples.values()
-        ),
-    )
-    return rows, dict(found.written)
-
-
-def _ingested(artifacts: RunArtifacts) -> Summary | None:
-    """What became of the rows; None when ingest did not come so far."""
-    artifact = artifacts.get("Ingest", "quarantine")
-    if artifact is None:
+def _check(artifacts: RunArtifacts) -> CheckReport | None:
+    """What the serving check found; None when there was none."""
+    artifact = artifacts.get("ServingCheck", "blessing")
+    if artifact is None or not (Path(artifact.uri) / check_report.FILE).exists():
         return None
-    return Summary.from_json((Path(artifact.uri) / "summary.json").read_text(encoding="utf-8"))
+    return CheckReport.load(Path(artifact.uri))
 
 
 def _task_fields(
@@ -178,22 +160,6 @@ def _task_fields(
     if isinstance(config, RankingConfig):
         return {}
     return translation_summary.fields(config, artifacts, verdict, uri)
-
-
-def _patterns(config: PipelineConfig) -> list[str]:
-    """The paths of the input."""
-    if isinstance(config, RankingConfig):
-        return [config.data.path]
-    data = config.data
-    paths = (data.path, data.source.path, data.target.path)
-    return [path for path in paths if path is not None]
-
-
-def _empty_spans(artifacts: RunArtifacts) -> list[int]:
-    """Spans that were read and have no rows."""
-    found = _ingested(artifacts)
-    spans = _spans(artifacts) if found else ()
-    return [one for one in spans if found and found.spans and not found.spans[str(one)]]
 
 
 def _split_note(config: PipelineConfig, spans: tuple[int, ...], empty: Sequence[int]) -> str:
@@ -243,16 +209,6 @@ def _slices(verdict: Verdict) -> tuple[SliceRow, ...]:
 def _natural(name: str) -> list[tuple[str, int]]:
     """A key that sorts numbers in a text by their value."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
-
-
-def _training(artifacts: RunArtifacts) -> dict[str, Any]:
-    """What the training left to know, beside its history."""
-    artifact = artifacts.get("Trainer", "model_run")
-    path = None if artifact is None else Path(artifact.uri) / "training.json"
-    if path is None or not path.exists():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def _history(

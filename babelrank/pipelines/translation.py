@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
         *(one.outputs[MODEL] for one in predecessor),
     )
     compared = baseline.baseline(train.outputs["model"])
-    evaluator = _evaluator(config, examples, train, compared, drift)
+    data = graph.judged_data(ingest, statistics, validator, serving)
+    evaluator = _evaluator(config, examples, train, compared, drift, data)
     return graph.pipeline(
         config,
         layout,
@@ -80,7 +82,7 @@ def translation_pipeline(config: TranslationConfig, out: Path) -> tfx.dsl.Pipeli
             train,
             compared,
             evaluator,
-            graph.pusher(config, layout, train, evaluator),
+            *graph.delivery(config, layout, examples, transform, train, evaluator),
         ],
     )
 
@@ -115,6 +117,7 @@ def _evaluator(
     train: tfx.components.Trainer,
     compared: tfx.dsl.Resolver,
     drift: Any,
+    data: Mapping[str, Channel],
 ) -> Evaluator:
     metric = tfma.MetricConfig(
         class_name="TranslationMetrics",
@@ -126,6 +129,7 @@ def _evaluator(
         model=train.outputs["model"],
         baseline_model=compared.outputs["model"],
         drift=drift.outputs["drift"],
+        data=data,
         split=config.splits.gate,
         eval_config=eval_config(
             config.evaluation, metric, records.TARGET, signatures.TRANSLATION, None

@@ -147,6 +147,8 @@ def _row(version: Version, newest: bool) -> tuple[str, ...]:
         state += f" ({version.rolled_back.reason})"
     if known is None:
         return version.name, "?", state, "not pushed by BabelRank", "", ""
+    if known.forced:
+        state += f", forced ({known.forced})"
     if known.copy_of:
         state += f", as {known.copy_of}"
     shown = in_order(known.metrics)[:3]

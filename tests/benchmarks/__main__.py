@@ -17,6 +17,8 @@ from tests.benchmarks import (
     demo,
     engine,
     ingest,
+    predictions,
+    serving,
     training,
     translation_decoding,
     translation_training,
@@ -29,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "engine": engine.run,
     "translation_training": translation_training.run,
     "translation_decoding": translation_decoding.run,
+    "serving": serving.run,
+    "predictions": predictions.run,
     "demo": demo.run,
 }
 FILE = Path("benchmarks.json")

@@ -36,7 +36,7 @@ class Echo:
     def __init__(self, path: Path) -> None:
         pass
 
-    def predict(self, lines: Any, batch: int) -> Any:
+    def predict(self, lines: Any, batch: int, quarantine: Any) -> Any:
         return (json.loads(line) for line in lines)
 
 
@@ -134,6 +134,48 @@ def test_lines_that_are_no_text(
     caught = capsys.readouterr()
     assert caught.out == "OK\n"
     assert "standard input, line 2: byte 4 is not UTF-8 (e9)" in caught.err
+
+
+def test_bad_lines_with_a_quarantine(
+    translation: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    bad = tmp_path / "bad.jsonl"
+    feed(monkeypatch, b"ok\ncaf\xe9\nend\n")
+    assert cli.main(["predict", translation, "--quarantine", str(bad)]) == 0
+    caught = capsys.readouterr()
+    assert caught.out == "OK\n\nEND\n"
+    assert caught.err == f"babelrank: 1 bad lines are in {bad}.\n"
+    row = json.loads(bad.read_text(encoding="utf-8"))
+    assert (row["position"], row["reason"], row["raw"]) == ("line 2", "not_utf8", "caf\ufffd")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep", "a"], "--keep: goes with --input"),
+        (["--output", "x"], "--output: goes with --input"),
+        (["--max-bad-fraction", "1"], "--max-bad-fraction: goes with --input"),
+        (["--input", "x"], "--output: missing; --input needs a folder"),
+        (["--input", "x", "--output", "y", "--quarantine", "z"], "--quarantine: with --input"),
+        (["--input", "x", "--output", "y", "--nbest", "2"], "nbest: this is a ranking model"),
+        (["--input", "x", "--output", "y", "--workers", "0"], "--workers: got 0; takes 1 or more"),
+        (["--input", "x", "--output", "y", "--format", "xml"], "format: got .*xml"),
+    ],
+)
+def test_options_that_do_not_fit(
+    ranking: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", ranking, *options]) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 SOURCE = ["the cat sat on the mat today", "a dog barks loudly at night"]

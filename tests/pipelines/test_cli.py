@@ -39,7 +39,7 @@ COMMANDS = (
         "backfill",
         "runs",
     ),
-    *("tune", "config", "predict", "evaluate", "doctor"),
+    *("tune", "config", "predict", "evaluate", "check", "serve", "report", "doctor"),
 )
 MINIMAL = {
     "data": {"path": "none/*.csv", "label": "y", "categorical": ["user"]},
@@ -73,6 +73,7 @@ def settings(tmp_path: Path) -> Path:
         ["versions", "."],
         ["predict", "--help"],
         ["evaluate", "--help"],
+        ["report", "--help"],
         ["--version"],
         ["config", "ranking"],
         ["config", "translation"],
@@ -261,5 +262,18 @@ def test_run_reads_the_configuration_of_its_pipeline(
     assert cli.main(["run", "translation", "--config", str(path), "--data", "a.tsv"]) == 0
     assert isinstance(calls[0], TranslationConfig)
     assert calls[0].data.path == "a.tsv"
+    assert calls[0].evaluation.force_bless is None
     assert cli.main(["run", "ranking", "--config", str(path)]) == 2
     assert "data.source: unknown key" in capsys.readouterr().err
+
+
+def test_a_run_with_a_blessing_by_force(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    calls: list[RankingConfig] = []
+    monkeypatch.setattr(cli, "run", lambda config, out: calls.append(config) or cli.PUSHED)
+    arguments = ["run", "ranking", "--config", str(settings), "--force-bless"]
+    assert cli.main([*arguments, "a holiday"]) == 0
+    assert calls[0].evaluation.force_bless == "a holiday"
+    assert cli.main([*arguments, ""]) == 2
+    assert "--force-bless: got no reason" in capsys.readouterr().err

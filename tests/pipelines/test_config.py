@@ -97,6 +97,17 @@ def test_printed_default_loads_and_holds_the_defaults(tmp_path: Path):
         ({"evaluation": {"slices": ["price"]}}, r"^evaluation\.slices: price is no categorical"),
         ({"evaluation": {"slices": ["user*hour"]}}, r"^evaluation\.slices: hour is no categorical"),
         (
+            {
+                "data": {"weight": "w"},
+                "evaluation": {"max_auc_drop": 0.1, "significance": 0.05},
+            },
+            r"^evaluation\.significance: DeLong's test knows no weights; takes null with",
+        ),
+        (
+            {"evaluation": {"query": "price", "min_ndcg": 0.5}},
+            r"^evaluation\.query: takes one of user\.$",
+        ),
+        (
             {"evaluation": {"max_rmse": 1}},
             r"^evaluation\.max_rmse: rmse is not measured for objective: click; takes bounds on",
         ),

@@ -10,6 +10,7 @@ import pytest
 
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.evaluation.drift_config import DriftConfig
+from babelrank.components.serving.config import ServingConfig
 from babelrank.pipelines import local
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 from babelrank.pipelines.graph import compiled
@@ -51,7 +52,7 @@ def parameter(node: Any, name: str) -> str:
 
 def test_steps(ranking: dict[str, Any], translation: dict[str, Any]):
     common = {"Ingest", "StatisticsGen", "Schema", "ExampleValidator", "Transform", "Trainer"}
-    common |= {"ServingStatistics", "Drift", "Baseline", "Evaluator", "Pusher"}
+    common |= {"ServingStatistics", "Drift", "Baseline", "Evaluator", "ServingCheck", "Pusher"}
     assert set(ranking) == common
     assert set(translation) == common | {"SubwordVocabulary"}
 
@@ -64,8 +65,10 @@ def test_what_feeds_what(translation: dict[str, Any]):
     assert before["ServingStatistics"] == {"Ingest"}
     assert before["Drift"] == {"StatisticsGen", "ServingStatistics"}
     assert before["Baseline"] == {"Trainer"}
-    assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline", "Drift"}
-    assert before["Pusher"] == {"Trainer", "Evaluator"}
+    data = {"StatisticsGen", "ServingStatistics", "ExampleValidator"}  # what the gate sees of it
+    assert before["Evaluator"] == {"Ingest", "Trainer", "Baseline", "Drift", *data}
+    assert before["ServingCheck"] == {"Ingest", "Transform", "Trainer", "Evaluator"}
+    assert before["Pusher"] == {"Trainer", "Evaluator", "ServingCheck"}
     order = list(translation)
     assert all(order.index(name) > order.index(n) for name in before for n in before[name])
 
@@ -83,6 +86,7 @@ def test_a_vocabulary_that_is_carried_over():
         "Transform",
         "Trainer",
         "Evaluator",
+        "ServingCheck",
         "Pusher",
     }
 
@@ -120,6 +124,32 @@ def test_only_a_push_is_never_cached(ranking: dict[str, Any], translation: dict[
             if not node.execution_options.caching_options.enable_cache
         }
         assert off - {"Baseline", "ServingStatistics"} == {"Pusher"}
+
+
+def test_what_the_serving_check_is_told(ranking: dict[str, Any]):
+    check = ranking["ServingCheck"]
+    assert json.loads(parameter(check, "config")) == to_dict(ServingConfig())
+    assert parameter(check, "split") == "test"
+    sources = {
+        name: (channel.producer_node_query.id, channel.output_key)
+        for name, one in check.inputs.inputs.items()
+        for channel in one.channels
+    }
+    assert sources == {
+        "model": ("Trainer", "model"),
+        "model_run": ("Trainer", "model_run"),
+        "transform_graph": ("Transform", "transform_graph"),
+        "examples": ("Ingest", "examples"),
+        "model_blessing": ("Evaluator", "blessing"),
+    }
+    (channel,) = ranking["Pusher"].inputs.inputs["infra_blessing"].channels
+    assert (channel.producer_node_query.id, channel.output_key) == ("ServingCheck", "blessing")
+
+
+def test_without_a_serving_check():
+    graph = nodes(from_dict(RankingConfig, {**RANKING, "serving": {"check": False}}))
+    assert "ServingCheck" not in graph
+    assert "infra_blessing" not in graph["Pusher"].inputs.inputs
 
 
 def test_where_models_are_pushed(ranking: dict[str, Any], translation: dict[str, Any]):

@@ -67,6 +67,7 @@ def test_steps_are_shown_without_the_resolver(launched: dict[str, Any]):
     ]
     assert [step.state for step in record.steps] == ["ran", "cached"]
     assert all(step.seconds is not None for step in record.steps)
+    assert all(step.memory_mib and step.memory_mib > 1 for step in record.steps)
 
 
 @pytest.mark.parametrize("error", [ValueError("it broke"), KeyboardInterrupt()])

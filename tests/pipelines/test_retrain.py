@@ -80,9 +80,40 @@ def test_the_newest_span_once(shop: Shop):
     assert len(shop.ran) == 1
     code, said = shop.call("--force")
     assert (code, len(shop.ran)) == (0, 2)
-    assert "--force runs it again." in said
+    assert "It is run again all the same." in said
     assert shop.call("--span", "2")[0] == 0
     assert shop.spans() == [(2, 3), (2, 3), (1, 2)]
+
+
+def test_a_blessing_by_force_is_for_one_run(shop: Shop):
+    shop.write(1, 2)
+    shop.codes = {(1, 2): 3}
+    assert shop.call()[0] == 3
+    code, said = shop.call("--force-bless", "the new shop is open")
+    assert (code, shop.spans()) == (3, [(1, 2), (1, 2)])
+    assert "It is run again all the same." in said
+    assert [config.evaluation.force_bless for config, _ in shop.ran] == [
+        None,
+        "the new shop is open",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--force-bless", " "), "--force-bless: got no reason; takes a sentence"),
+        (("--backfill", "--force-bless", "so"), "--force-bless: is for one run; takes no --back"),
+        (
+            ("--set", "evaluation.force_bless=so"),
+            "evaluation.force_bless: is for one run, and retraining would bless every model",
+        ),
+    ],
+)
+def test_a_blessing_by_force_that_is_refused(shop: Shop, arguments: tuple[str, ...], message: str):
+    shop.write(1)
+    code, said = shop.call(*arguments)
+    assert (code, shop.ran) == (running.USAGE, [])
+    assert message in said
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 143])

@@ -96,7 +96,7 @@ def test_what_was_judged_is_not_new(days: Days, status: str):
     assert found.reason == f"Nothing new: the window of 1, 2, 3 was {status} by run run-0."
     forced = days.plan(force=True)
     assert forced.go
-    assert forced.reason == f"{found.reason} --force runs it again."
+    assert forced.reason == f"{found.reason} It is run again all the same."
     assert forced.spans == found.spans
     assert days.plan(span=2).go
     days.write(4)
@@ -252,7 +252,7 @@ def test_a_scheduled_run_that_comes_too_late(days: Days, dated: RankingConfig):
         "run run-0."
     )
     forced = scheduled(6, force=True)
-    assert (forced.go, forced.reason) == (True, f"{late.reason} --force runs it again.")
+    assert (forced.go, forced.reason) == (True, f"{late.reason} It is run again all the same.")
     assert days.plan(dated, span=JANUARY_5).go
     spans = dataclasses.replace(dated.spans, exclude=(JANUARY_5 + 1,))
     without = dataclasses.replace(dated, spans=spans)

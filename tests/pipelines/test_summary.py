@@ -16,14 +16,18 @@ from babelrank.components.config import from_dict
 from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
 from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import StepSummary, verdict_lines, write_html
+from babelrank.components.evaluation.report_config import ReportConfig
+from babelrank.components.evaluation.sentences import headline
 from babelrank.components.evaluation.verdict import OVERALL, Finding
 from babelrank.components.ingest import summary as ingest_summary
+from babelrank.components.serving.check_report import CheckFinding, CheckReport
 from babelrank.components.translation import coverage, subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.counting import SideCounts
-from babelrank.pipelines import ranking_summary, summary, translation_summary
+from babelrank.pipelines import data_summary, ranking_summary, summary, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
 from babelrank.pipelines.record import RunRecord
+from babelrank.pipelines.run_artifacts import RunArtifacts
 from babelrank.pipelines.summary import summarize
 from babelrank.pipelines.translation_summary import (
     FIGURES,
@@ -77,6 +81,7 @@ class Store:
         connection.sqlite.filename_uri = str(out / "metadata.sqlite")
         connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         self._store = MetadataStore(connection)
+        self.metadata = self._store
         self._run = self._context("pipeline_run", "r")
 
     def _context(self, kind: str, name: str) -> mlmd.Context:
@@ -309,7 +314,7 @@ def test_spans_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = Store(tmp_path, "ranking")
     store.put("Ingest", "examples", spans="[1, 2, 3]")
     rows = ingest_summary.Summary(5, spans=Counter({"1": 2, "3": 3}))
-    monkeypatch.setattr(summary, "_ingested", lambda _: rows)
+    monkeypatch.setattr(data_summary, "_ingested", lambda _: rows)
     run, _ = store.summarize(RANKING)
     assert run.split_note == "test is the newest span, 3. Without any rows: span 2."
     rows.spans.clear()  # of a version that did not count them
@@ -350,3 +355,87 @@ def test_natural_order():
 def test_a_verdict_is_read_back_with_all_its_numbers(tmp_path: Path):
     (tmp_path / "verdict.json").write_text(json.dumps(verdict({OVERALL: CANDIDATE}, None)))
     assert Verdict.load(str(tmp_path)).candidate[OVERALL] == CANDIDATE
+
+
+CHECKED = CheckReport(
+    ok=False, findings=(CheckFinding(ok=False, text="It was slow."),), command="babelrank check x"
+)
+
+
+@pytest.mark.parametrize(
+    ("blessed", "status", "told"),
+    [(True, "Refused by the serving check", CHECKED), (False, "Refused", None)],
+)
+def test_a_model_that_cannot_be_served(
+    tmp_path: Path, texts: list[str], blessed: bool, status: str, told: CheckReport | None
+):
+    store = Store(tmp_path, "en-de")
+    found = verdict({OVERALL: BASELINE}, None) | {"blessed": blessed}
+    store.put("Evaluator", "evaluation", {"verdict.json": found})
+    store.put("ServingCheck", "blessing", {"check.json": dataclasses.asdict(CHECKED)})
+    store.put("Pusher", "pushed_model", pushed=0)
+    run, charts = store.summarize(TRANSLATION)
+    assert (run.status, run.blessed, run.check) == ("refused", blessed, told)
+    assert headline(run) == status
+    said = ["  NO  serving check: It was slow.", "  to repeat the serving check: babelrank check x"]
+    assert [line for line in verdict_lines(run)[1:] if "serving" in line] == (said if told else [])
+    assert json.loads((tmp_path / "ServingCheck" / "check.json").read_text())["ok"] is False
+    write_html(run, charts, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert ("<code>babelrank check x</code>" in html) == blessed
+
+
+def test_a_blessing_by_force(tmp_path: Path, texts: list[str]):
+    store = Store(tmp_path, "en-de")
+    found = verdict({OVERALL: BASELINE}, None) | {"forced": "A holiday."}
+    store.put("Evaluator", "evaluation", {"verdict.json": found})
+    store.put("Pusher", "pushed_model", pushed=1, pushed_destination="/models/1")
+    run, charts = store.summarize(TRANSLATION)
+    assert run.forced == "A holiday."
+    assert verdict_lines(run)[0].startswith("PUSHED, forced  ")
+    assert "  !   forced past the gate: A holiday." in verdict_lines(run)
+    write_html(run, charts, tmp_path / "report.html")
+    assert "The recorded reason: A holiday." in (tmp_path / "report.html").read_text()
+
+
+def test_without_raw_rows(tmp_path: Path, texts: list[str]):
+    store = Store(tmp_path, "en-de")
+    store.put("Evaluator", "evaluation", {"verdict.json": verdict({OVERALL: BASELINE}, None)})
+    assert store.summarize(TRANSLATION)[1].samples
+    hidden = dataclasses.replace(TRANSLATION, report=ReportConfig(raw_rows=False))
+    run, charts = store.summarize(hidden)
+    assert (run.raw_rows, charts.samples) == (False, ())
+
+
+def test_lineage_as_far_as_the_run_came(tmp_path: Path, texts: list[str]):
+    store = Store(tmp_path, "en-de")
+    assert store.summarize(TRANSLATION)[0].lineage == ()
+    counts = ingest_summary.Summary(5, written=Counter({"train": 4}))
+    store.put("Ingest", "quarantine", {"summary.json": json.loads(counts.to_json())})
+    sides = {"source": {"size": 80}, "settings": {"shared": True}, "carried_over_from": "/v"}
+    store.put("SubwordVocabulary", "subwords", {"summary.json": sides})
+    store.put("Trainer", "model")
+    store.put(
+        "Evaluator",
+        "evaluation",
+        {"verdict.json": verdict({OVERALL: CANDIDATE}, {OVERALL: BASELINE})},
+    )
+    lineage = store.summarize(TRANSLATION)[0].lineage
+    assert [(one.name, one.beside) for one in lineage] == [
+        *(("Data", False), ("Vocabulary", False), ("Model", False)),
+        *(("Baseline", True), ("Gate", False)),
+    ]
+    assert lineage[0].lines == ("4 of 5 rows",)
+    assert lineage[1].lines == ("carried over", "80 subwords, shared")
+    assert lineage[4].lines == ("blessed", "BLEU 31.0", "on test")
+
+
+def test_the_run_that_made_a_model(tmp_path: Path):
+    store = Store(tmp_path, "en-de")
+    store.put("Trainer", "model")
+    artifacts = RunArtifacts(store.metadata, "en-de", "r")
+    model = artifacts.get("Trainer", "model")
+    assert model is not None
+    assert artifacts.run_of(model) == "r"
+    assert artifacts.taken("Trainer", "base_model") is None
+    assert RunArtifacts(None, "en-de", "r").run_of(model) is None

@@ -237,4 +237,6 @@ def test_metrics_to_compare_by():
         "pr_auc": "max",
         "log_loss": "min",
         "accuracy": "max",
+        "ece": "min",
+        "lift": "max",
     }

@@ -44,6 +44,7 @@ class Shop:
                 run_id=f"run-{word}",
                 spans=(number, number + 1),
                 metrics={"auc": 0.7 + number / 100},
+                forced="a holiday" if word == "b" else "",
             )
             known_model(self.out, model)
             self.names.append(push(model, self.serving, about)[0].name)
@@ -74,9 +75,9 @@ def test_the_table_of_versions(shop: Shop):
     states = [line[line.index("00:00") + 5 :].strip() for line in lines[1:]]
     assert [" ".join(state.split()) for state in states] == [
         "removed auc 0.710 1, 2 run-a",
-        "kept auc 0.720 2, 3 run-b",
+        "kept, forced (a holiday) auc 0.720 2, 3 run-b",
         "rolled back (it shouts) auc 0.730 3, 4 run-c",
-        f"newest, as {b} auc 0.720 2, 3 run-b",
+        f"newest, forced (a holiday), as {b} auc 0.720 2, 3 run-b",
     ]
     assert [line.split()[0] for line in lines[1:3]] == [a, b]
     assert shop.call("versions", shop.serving) == (0, said)
@@ -91,6 +92,7 @@ def test_versions_for_machines(shop: Shop):
     assert [one["status"] for one in found] == ["kept", "kept", "rolled back", "newest"]
     assert found[0]["spans"] == [1, 2]
     assert found[0]["metrics"] == {"auc": 0.71}
+    assert [one["forced"] for one in found] == ["", "a holiday", "", "a holiday"]
     assert found[2]["rolled_back"]["reason"] == "no reason was given"
     assert found[3]["path"] == str(shop.serving / found[3]["version"])
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from babelrank.components.evaluation.drift_config import DriftConfig
-from babelrank.components.evaluation.verdict import Finding
+from babelrank.components.evaluation.verdict import DRIFT, Finding
 
 Kind = Literal["categorical", "numeric"]
 _KEYS = {"categorical": "max_categorical", "numeric": "max_numeric"}
@@ -127,9 +127,9 @@ class DriftReport:
         if self.action == "report":
             return ()
         if self.beyond:
-            return tuple(Finding(ok=False, text=text) for text in self.beyond)
+            return tuple(Finding(ok=False, text=text, kind=DRIFT) for text in self.beyond)
         kept = f"Drift and skew: none of {len(self.features)} features is beyond its bound."
-        return (*(Finding(ok=True, text=note) for note in self.notes), Finding(ok=True, text=kept))
+        return tuple(Finding(ok=True, text=text, kind=DRIFT) for text in (*self.notes, kept))
 
     def to_json(self) -> str:
         """The report as JSON."""

@@ -1,8 +1,9 @@
 """The Evaluator: TFMA measures through the exported signature, our gate judges.
 
-The component is TFX's, with one difference: the blessing comes from `gate.judge`, which can
-explain itself, knows a policy for the first run, and refuses metrics that are not finite.
-The verdict also has what is known about drift. The evaluation artifact also holds `verdict.json`.
+The component is TFX's, with one difference: the blessing comes from `verdict.judge`, which can
+explain itself, knows a policy for the first run, and refuses metrics that are not finite. All that
+speaks for or against a push comes together here: metrics, data, drift and skew, a rollback, and a
+person's word. The evaluation artifact also holds `verdict.json`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import base64
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import types
-from tfx.components.evaluator import constants
 from tfx.components.evaluator import executor as tfx_executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.dsl.io import fileio
@@ -27,13 +28,17 @@ from tfx.types import (
     standard_artifacts,
     standard_component_specs,
 )
+from tfx.utils import proto_utils
 
-from babelrank.components.artifacts import DriftMeasures
-from babelrank.components.evaluation import drift_component
+from babelrank.components.artifacts import DriftMeasures, Quarantine
+from babelrank.components.evaluation import data_facts, drift_component, verdict
 from babelrank.components.evaluation import gate as rules
+from babelrank.components.evaluation.blessing import bless
+from babelrank.components.evaluation.data_gate import judge_data
+from babelrank.components.evaluation.force import force
 from babelrank.components.evaluation.gate import EvaluationConfig
 from babelrank.components.evaluation.verdict import OVERALL, Finding, judge, values
-from babelrank.components.lineage import METRICS, ROLLED_BACK, SPANS
+from babelrank.components.lineage import ROLLED_BACK
 
 VERDICT_FILE = "verdict.json"
 DRIFT = "drift"
@@ -52,6 +57,7 @@ class Verdict:
         findings: Why, in sentences.
         candidate: Slice to metric to value.
         baseline: The same of the last blessed model; None without one.
+        forced: Why the model is blessed although the gate refused it; empty: it is not.
     """
 
     blessed: bool
@@ -59,6 +65,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     candidate: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]] | None
+    forced: str = ""
 
     @classmethod
     def load(cls, evaluation_uri: str) -> Verdict:
@@ -171,71 +178,60 @@ class Executor(tfx_executor.Executor):
         compared = bool(input_dict.get(standard_component_specs.BASELINE_MODEL_KEY))
         candidate = slice_metrics(uri, CANDIDATE if compared else "")
         baseline = slice_metrics(uri, BASELINE) if compared else None
-        blessed, findings = judge(config, candidate, baseline)
-        for drift in input_dict.get(DRIFT, []):
-            moved = drift_component.load(drift.uri).findings()
-            blessed = blessed and all(finding.ok for finding in moved)
-            findings += moved
-        bad = input_dict[standard_component_specs.MODEL_KEY][0].get_string_custom_property(
-            ROLLED_BACK
-        )
-        if bad:
-            blessed = False
-            findings += (Finding(ok=False, text=f"This very model was rolled back: {bad}."),)
+        findings = _findings(config, candidate, baseline, input_dict, exec_properties)
+        forced, said = force(config.force_bless, findings)
+        blessed = bool(forced) or all(finding.ok for finding in findings)
         (split,) = json.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
         Verdict(
             blessed=blessed,
             split=split,
-            findings=findings,
+            findings=(*findings, *said),
             candidate=candidate,
             baseline=baseline,
+            forced=forced,
         ).save(uri)
         measured = {n: v for n, v in values(candidate.get(OVERALL, {})).items() if math.isfinite(v)}
-        _bless(blessed, measured, input_dict, output_dict)
+        bless(blessed, forced, measured, input_dict, output_dict)
 
 
-def _bless(
-    blessed: bool,
-    metrics: dict[str, float],
+def _findings(
+    config: EvaluationConfig,
+    candidate: verdict.Metrics,
+    baseline: verdict.Metrics | None,
     input_dict: dict[str, list[types.Artifact]],
-    output_dict: dict[str, list[types.Artifact]],
-) -> None:
-    """Marks the blessing artifact the way TFX's resolvers and Pusher read it.
-
-    Metrics and spans go along with it, for the manifest of the version that may be pushed.
-    """
-    blessing = artifact_utils.get_single_instance(
-        output_dict[standard_component_specs.BLESSING_KEY]
-    )
-    examples = input_dict[standard_component_specs.EXAMPLES_KEY][0]
-    blessing.set_string_custom_property(SPANS, examples.get_string_custom_property(SPANS))
-    blessing.set_string_custom_property(METRICS, json.dumps(metrics))
-    model = input_dict[standard_component_specs.MODEL_KEY][0]
-    blessing.set_string_custom_property(
-        constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
-    )
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-    for baseline in input_dict.get(standard_component_specs.BASELINE_MODEL_KEY, []):
-        blessing.set_string_custom_property(
-            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri
-        )
-        blessing.set_int_custom_property(
-            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id
-        )
-    name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
-    value = constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
-    fileio.makedirs(blessing.uri)
-    with fileio.open(os.path.join(blessing.uri, name), "w") as file:
-        file.write("")
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+    exec_properties: dict[str, Any],
+) -> tuple[Finding, ...]:
+    """All that speaks for or against a push: of the model, its data, their drift, a rollback."""
+    measured = tfma.EvalConfig()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], measured)
+    facts = data_facts.read(input_dict, measured.model_specs[0].label_key)
+    findings = [*judge(config, candidate, baseline)[1], *judge_data(config.data, facts)]
+    for drift in input_dict.get(DRIFT, []):
+        findings += drift_component.load(drift.uri).findings()
+    (model,) = input_dict[standard_component_specs.MODEL_KEY]
+    bad = model.get_string_custom_property(ROLLED_BACK)
+    if bad:
+        text = f"This very model was rolled back: {bad}."
+        findings.append(Finding(ok=False, text=text, kind=verdict.ROLLED_BACK))
+    return tuple(findings)
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """TFX's, the gate's rules, and what is known about drift."""
+    """TFX's, the gate's rules, and what is known about the data."""
 
     INPUTS = {
         **standard_component_specs.EvaluatorSpec.INPUTS,
         DRIFT: component_spec.ChannelParameter(type=DriftMeasures, optional=True),
+        data_facts.QUARANTINE: component_spec.ChannelParameter(type=Quarantine, optional=True),
+        data_facts.ANOMALIES: component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleAnomalies, optional=True
+        ),
+        data_facts.STATISTICS: component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
+        data_facts.SERVING_STATISTICS: component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
     }
     PARAMETERS = {
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
@@ -254,6 +250,9 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         gate: The rules.
         baseline_model: The last blessed model; may resolve to nothing.
         drift: What `Drift` found; its findings join the verdict.
+        data: For the gate on data, any of ingest's `quarantine`, ExampleValidator's `anomalies`,
+            and `statistics` and `serving_statistics`: of these examples, and of those that the
+            serving model was trained on.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -268,6 +267,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         gate: EvaluationConfig,
         baseline_model: types.BaseChannel | None = None,
         drift: types.BaseChannel | None = None,
+        data: Mapping[str, types.BaseChannel] | None = None,
     ) -> None:
         spec = EvaluatorSpec(
             examples=examples,
@@ -279,5 +279,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             gate=rules.to_json(gate),
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+            **(data or {}),
         )
         super().__init__(spec=spec)

@@ -1,22 +1,26 @@
 """The gate's rules: what each task's configuration may demand of a model before it is pushed.
 
-A threshold's name says what it is: `min_auc` and `max_rmse` bound a value; `max_bleu_drop`,
-`max_rmse_rise` and `min_bleu_gain` bound the difference to the last blessed model. The classes of
-a task list its thresholds; everything else knows no metric. Imports no TensorFlow; `verdict.py`
-judges by the rules.
+Its thresholds on metrics are in `thresholds`, those on data in `data_thresholds`; here they become
+rules, beside all else that a gate is told. Imports no TensorFlow; `verdict.py` judges by the rules.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from babelrank.components.config import from_dict, option, section, to_dict
 from babelrank.components.errors import ConfigError
-
-Kind = Literal["min", "max", "drop", "rise", "gain"]
+from babelrank.components.evaluation.data_thresholds import DataThresholds, LabelThresholds
+from babelrank.components.evaluation.thresholds import (
+    Kind,
+    RankingThresholds,
+    Thresholds,
+    TranslationThresholds,
+    parse,
+    threshold_names,
+)
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,6 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """Bounds on metrics, `float | None` fields named as the file's first lines say."""
-
-    def __post_init__(self) -> None:
-        for name in threshold_names(type(self)):
-            value = getattr(self, name)
-            if value is not None and _parse(name)[1] in ("drop", "rise", "gain") and value < 0:
-                raise ConfigError(f"{name}: got {value}; takes 0 or more.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Thresholds):
     """What a model must reach to be pushed; the base of every task's."""
 
@@ -78,16 +71,29 @@ class EvaluationConfig(Thresholds):
         "Without a blessed model before: judge by the min and max bounds alone, bless "
         "whatever comes, or refuse.",
     )
-
-    @property
-    def level(self) -> float | None:
-        """A difference counts only if its p-value is below this; None if it always counts."""
-        return None
+    significance: float | None = option(
+        None,
+        "A drop or gain counts only if its p-value is below this, such as 0.05, by a paired "
+        "bootstrap of BLEU and chrF, or DeLong's test of AUC; null: as it is. With min_bleu_gain: "
+        "0, a model must be significantly better.",
+    )
+    data: DataThresholds = section(DataThresholds, "Bounds on the data that the model is made of.")
+    force_bless: str | None = option(
+        None,
+        "Why this run's model is to be blessed even if the gate refuses it; for one run, so "
+        "rather by --force-bless than in a file. A model that was rolled back stays refused.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_slice_examples < 1:
             raise ConfigError(f"min_slice_examples: got {self.min_slice_examples}; takes >= 1.")
+        if self.force_bless is not None and not self.force_bless.strip():
+            raise ConfigError("force_bless: got no reason; takes a sentence that says why.")
+        if self.significance is not None and not 0 < self.significance < 1:
+            raise ConfigError(
+                f"significance: got {self.significance}; takes 0 < x < 1, such as 0.05, or null."
+            )
         found = rules(self)
         if not found:
             (first, *_) = threshold_names(type(self.each_slice))
@@ -105,22 +111,6 @@ class EvaluationConfig(Thresholds):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingThresholds(Thresholds):
-    """Bounds on ranking metrics; null: no bound."""
-
-    min_auc: float | None = option(None, "Smallest AUC (click).")
-    max_auc_drop: float | None = option(None, "AUC at most so far below the last blessed model's.")
-    min_pr_auc: float | None = option(None, "Smallest area under precision and recall (click).")
-    max_pr_auc_drop: float | None = option(None, "PR-AUC at most so far below the baseline's.")
-    max_log_loss: float | None = option(None, "Largest log loss (click).")
-    max_log_loss_rise: float | None = option(None, "Log loss at most so far above the baseline's.")
-    min_calibration: float | None = option(None, "Smallest mean prediction / mean label.")
-    max_calibration: float | None = option(None, "Largest mean prediction / mean label.")
-    max_rmse: float | None = option(None, "Largest root mean squared error (rating).")
-    max_rmse_rise: float | None = option(None, "RMSE at most so far above the baseline's.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class RankingEvaluationConfig(EvaluationConfig, RankingThresholds):
     """What a ranking model must reach to be pushed."""
 
@@ -128,12 +118,45 @@ class RankingEvaluationConfig(EvaluationConfig, RankingThresholds):
     example: ClassVar[str] = (
         "min_auc and max_auc_drop (click) or max_rmse and max_rmse_rise (rating)"
     )
-    unmeasurable: ClassVar[str] = "; does the split hold both labels?"
+    unmeasurable: ClassVar[str] = "; does the split hold both labels, and is every score finite?"
 
     each_slice: RankingThresholds = section(RankingThresholds, "Bounds that every slice must keep.")
+    data: LabelThresholds = section(LabelThresholds, "Bounds on the data the model is made of.")
+    query: str | None = option(
+        None,
+        "Categorical column that names the query, such as user_id: its rows compete for the first "
+        "places, and ndcg, hit_rate and mrr are measured; null: they are not.",
+    )
+    top_k: int = option(10, "Places that ndcg, hit_rate and mrr are about.")
+    lift_share: float = option(0.1, "Share of the rows, those with the highest scores, for lift.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k < 1:
+            raise ConfigError(f"top_k: got {self.top_k}; takes 1 or more.")
+        if not 0 < self.lift_share <= 1:
+            raise ConfigError(f"lift_share: got {self.lift_share}; takes 0 < x <= 1.")
+        for rule in rules(self):
+            if rule.metric in QUERY_METRICS and self.query is None:
+                raise ConfigError(
+                    f"{rule.key.removeprefix('evaluation.')}: {rule.metric} is measured by query; "
+                    f"name in query the categorical column whose values are the queries, such as "
+                    f"user_id."
+                )
+        compared = [rule for rule in rules(self) if rule.metric == "auc" and not rule.absolute]
+        if self.significance is not None and not compared:
+            raise ConfigError(
+                "significance: only AUC has a p-value; takes max_auc_drop beside it, or null."
+            )
 
 
-METRICS = {"click": ("auc", "pr_auc", "log_loss", "calibration"), "rating": ("rmse", "calibration")}
+QUERY_METRICS = ("ndcg", "hit_rate", "mrr")
+"""Those that are measured by query."""
+
+METRICS = {
+    "click": ("auc", "pr_auc", "log_loss", "calibration", "ece", "lift", *QUERY_METRICS),
+    "rating": ("rmse", "calibration", "ndcg"),
+}
 """Ranking metrics of each objective."""
 
 
@@ -145,22 +168,6 @@ def check_objective(config: RankingEvaluationConfig, objective: str) -> None:
                 f"{rule.key}: {rule.metric} is not measured for objective: {objective}; takes "
                 f"bounds on {', '.join(METRICS[objective])}."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationThresholds(Thresholds):
-    """Bounds on translation metrics, from 0 to 100; null: no bound."""
-
-    min_bleu: float | None = option(None, "Smallest BLEU (sacreBLEU, cased).")
-    max_bleu_drop: float | None = option(
-        None, "BLEU at most so far below the last blessed model's."
-    )
-    min_bleu_gain: float | None = option(
-        None, "BLEU at least so far above the last blessed model's."
-    )
-    min_chrf: float | None = option(None, "Smallest chrF.")
-    max_chrf_drop: float | None = option(None, "chrF at most so far below the baseline's.")
-    min_chrf_gain: float | None = option(None, "chrF at least so far above the baseline's.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,23 +186,6 @@ class TranslationEvaluationConfig(EvaluationConfig, TranslationThresholds):
     each_slice: TranslationThresholds = section(
         TranslationThresholds, "Bounds that every slice must keep."
     )
-    significance: float | None = option(
-        None,
-        "A drop or gain counts only if the paired bootstrap's p-value is below this, such as "
-        "0.05; null: as it is. With min_bleu_gain: 0, a model must be significantly better.",
-    )
-
-    @property
-    def level(self) -> float | None:
-        """A difference counts only if its p-value is below this; None if it always counts."""
-        return self.significance
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.significance is not None and not 0 < self.significance < 1:
-            raise ConfigError(
-                f"significance: got {self.significance}; takes 0 < x < 1, such as 0.05, or null."
-            )
 
 
 _CLASSES: dict[str, type[EvaluationConfig]] = {
@@ -223,24 +213,7 @@ def rules(config: EvaluationConfig) -> list[Rule]:
         for name in names:
             bound = getattr(thresholds, name)
             if bound is not None:
-                metric, kind = _parse(name)
+                metric, kind = parse(name)
                 key = f"evaluation.{'each_slice.' if sliced else ''}{name}"
                 found.append(Rule(key, metric, kind, bound, sliced))
     return found
-
-
-def threshold_names(cls: type[Thresholds]) -> tuple[str, ...]:
-    """Names of the thresholds of a class, in order."""
-    base = {field.name for field in dataclasses.fields(EvaluationConfig)}
-    names = (field.name for field in dataclasses.fields(cls))
-    return tuple(n for n in names if n.startswith(("min_", "max_")) and n not in base)
-
-
-def _parse(name: str) -> tuple[str, Kind]:
-    """Metric and kind of a threshold's name."""
-    bound, _, metric = name.partition("_")
-    kinds: tuple[Kind, ...] = ("drop", "rise", "gain")
-    for kind in kinds:
-        if metric.endswith(f"_{kind}"):
-            return metric.removesuffix(f"_{kind}"), kind
-    return metric, "min" if bound == "min" else "max"

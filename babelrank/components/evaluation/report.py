@@ -1,8 +1,9 @@
 """Tells people and machines how one pipeline run went: `report.html`, `run.json`, terminal lines.
 
 Everything here is a function of plain data (`RunSummary`, `Charts`); gathering that data is another
-file's work. The page is one file: no script, no network, nothing beside it. Text that comes from
-data (raw rows above all) is escaped, and its control characters are made visible.
+file's work. The page is one file: no network, nothing beside it, and a script only to sort tables.
+Text that comes from data (raw rows above all) is escaped, and its control characters are made
+visible.
 
 Jinja and matplotlib are imported on first use.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from babelrank.components import durable
 from babelrank.components.evaluation.drift import FeatureDrift
 from babelrank.components.evaluation.page import html
 from babelrank.components.evaluation.run_summary import (
@@ -29,10 +30,14 @@ from babelrank.components.evaluation.run_summary import (
     RunSummary,
     SampleTranslation,
     SliceRow,
+    Station,
     StepSummary,
+)
+from babelrank.components.evaluation.sentences import (
     headline,
     reachable,
     training_sentences,
+    unserved,
 )
 from babelrank.components.evaluation.verdict import Finding
 from babelrank.components.evaluation.wording import difference, figure, in_order, visible
@@ -46,6 +51,7 @@ __all__ = [
     "RunSummary",
     "SampleTranslation",
     "SliceRow",
+    "Station",
     "StepSummary",
     "verdict_lines",
     "write_html",
@@ -77,9 +83,12 @@ def verdict_lines(summary: RunSummary) -> list[str]:
             lines.append(f"  {step.name}: {first}")
             lines += [f"    {line}" for line in (*rest[:_ERROR_LINES], *more)]
     lines += [f"  {'ok ' if f.ok else 'NO '} {f.text}" for f in summary.verdict]
+    if summary.forced:
+        lines.append(f"  !   forced past the gate: {summary.forced}")
+    lines += _served(summary)
     if summary.drift:
         lines += [f"  !   {warning}" for warning in summary.drift.warnings]
-    if summary.not_pushed:
+    if summary.not_pushed and not unserved(summary):  # the check has said why
         lines.append(f"  passed the gate; not pushed: {summary.not_pushed}")
     if summary.metrics and summary.split:
         lines.append(f"  measured on {summary.split}. {summary.split_note}".rstrip())
@@ -93,12 +102,24 @@ def verdict_lines(summary: RunSummary) -> list[str]:
     return [visible(line) for line in lines]
 
 
+def _served(summary: RunSummary) -> list[str]:
+    """What the serving check said."""
+    if summary.check is None:
+        return []
+    failed = [f"  NO  serving check: {one.text}" for one in summary.check.findings if not one.ok]
+    if failed:
+        return [*failed, f"  to repeat the serving check: {summary.check.command}"]
+    compared = f"{summary.check.compared:,} examples as the trainer computed them"
+    return [f"  ok  serving check: {compared}" if summary.check.compared else "  ok  serving check"]
+
+
 def write_run_json(summary: RunSummary, path: str | Path) -> None:
     """Writes the run for machines; numbers that are not finite become null.
 
     `rows.by_reason` holds the reasons for quarantine and for dropping together; `rows.quarantined`
     and `rows.dropped` are totals, and `rows` is null when no row was counted. `drift` holds the
-    features that were measured, by name, and is null when none was.
+    features that were measured, by name, and is null when none was. `check` is what the serving
+    check wrote, and null without one.
     """
     content = dict(vars(summary))
     del content["config_yaml"], content["split_note"], content["vocabulary_notes"]
@@ -107,6 +128,8 @@ def write_run_json(summary: RunSummary, path: str | Path) -> None:
         content["drift"] = {one.feature: _figures(one) for one in summary.drift.features}
     content["verdict"] = [asdict(finding) for finding in summary.verdict]
     content["steps"] = [asdict(step) for step in summary.steps]
+    content["lineage"] = [asdict(station) for station in summary.lineage]
+    content["check"] = None if summary.check is None else asdict(summary.check)
     if rows := summary.rows:
         content["rows"] = {
             "read": rows.read,
@@ -116,12 +139,12 @@ def write_run_json(summary: RunSummary, path: str | Path) -> None:
             "by_reason": dict(Counter(rows.quarantined) + Counter(rows.dropped)),
         }
     text = json.dumps(_plain(content), indent=2, allow_nan=False)
-    _write_atomically(text + "\n", Path(path))
+    durable.write_text(Path(path), text + "\n")
 
 
 def write_html(summary: RunSummary, charts: Charts, path: str | Path) -> None:
     """Writes the run for people: one page that needs nothing else."""
-    _write_atomically(html(summary, charts), Path(path))
+    durable.write_text(Path(path), html(summary, charts))
 
 
 def _figures(drift: FeatureDrift) -> dict[str, Any]:
@@ -153,17 +176,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     return str(value)
-
-
-def _write_atomically(text: str, path: Path) -> None:
-    """Writes beside `path` and renames, so that nobody ever reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

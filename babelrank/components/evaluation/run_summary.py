@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.verdict import Finding
-from babelrank.components.evaluation.wording import difference, figure, label
+from babelrank.components.serving.check_report import CheckReport
 
 Point = tuple[float, float]
 
-BadRow = tuple[str, str, int | str, str]
-"""(reason, file, line or row-group offset, the row as it was read)."""
+BadRow = tuple[str, str, int | str, str | None]
+"""(reason, file, line or row-group offset, the row as it was read; None: it is left out)."""
 INTERRUPTED = "interrupted"
 """The error of a step that was stopped by Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSummary:
-    """How one step of the pipeline went; `seconds` is None when it did not run."""
+    """How one step of the pipeline went.
+
+    Attributes:
+        seconds: None when it did not run.
+        error: What ended it, if something did.
+        memory_mib: The most memory that it and what it started took at a time, in MiB; None where
+            that was not measured.
+    """
 
     name: str
     state: Literal["ran", "cached", "failed", "skipped", "not reached"]
     seconds: float | None = None
     error: str | None = None
+    memory_mib: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """One thing that the model was made from, or that became of it, in the picture of its lineage.
+
+    Attributes:
+        name: What it is, such as "Data".
+        lines: What is known about it, in a few words each.
+        tone: Whether it went well, where that is a question.
+        beside: True for what goes into the next station from aside, such as the model that
+            training started from.
+    """
+
+    name: str
+    lines: tuple[str, ...] = ()
+    tone: Literal["", "good", "bad"] = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +81,7 @@ class RunSummary:
         task: `ranking` or `translation`.
         status: `blessed` when the model passed the gate and was not to be pushed.
         blessed: What the gate said; None if it was not reached.
+        forced: Why the model was blessed although the gate refused it; empty if it was not.
         pushed_model: Folder of the pushed model; None if nothing was pushed.
         not_pushed: Why a model that passed the gate was not pushed, in a sentence; None if it was,
             or if it did not pass.
@@ -69,6 +95,10 @@ class RunSummary:
         split: Split that the gate used.
         split_note: Sentence that says why that split.
         drift: How far the features moved; None if that was not reached.
+        anomalies: Sentences on how the examples contradict their schema.
+        check: What the serving check found; None if there was none.
+        lineage: What the model was made from and what became of it, in order.
+        raw_rows: False when rows and sentences of the data were left out.
         rows: None if no row was counted.
         splits: Split to number of examples.
         spans: Spans that were read.
@@ -90,6 +120,7 @@ class RunSummary:
     status: Literal["pushed", "blessed", "refused", "failed", "interrupted"]
     started: str
     blessed: bool | None = None
+    forced: str = ""
     pushed_model: str | None = None
     not_pushed: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -103,6 +134,10 @@ class RunSummary:
     split_note: str = ""
     verdict: tuple[Finding, ...] = ()
     drift: DriftReport | None = None
+    anomalies: tuple[str, ...] = ()
+    check: CheckReport | None = None
+    lineage: tuple[Station, ...] = ()
+    raw_rows: bool = True
     rows: RowsSummary | None = None
     splits: Mapping[str, int] = field(default_factory=dict)
     spans: tuple[int, ...] = ()
@@ -160,6 +195,8 @@ class Charts:
         roc: (false positive rate, true positive rate) of the candidate, in any order.
         roc_baseline: The same of the baseline.
         calibration: (mean prediction, mean label, number of examples) of buckets of predictions.
+        scores: (lowest, highest prediction, examples without, examples with a click) of bins of
+            predictions; for ratings, examples by prediction and by label.
         loss: (step, training loss).
         evaluation: Metric name to (step, value on the eval split during training).
         slices: Rows of the table of slices, in the order to show them.
@@ -170,59 +207,9 @@ class Charts:
     roc: Sequence[Point] = ()
     roc_baseline: Sequence[Point] = ()
     calibration: Sequence[tuple[float, float, float]] = ()
+    scores: Sequence[tuple[float, float, float, float]] = ()
     loss: Sequence[Point] = ()
     evaluation: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     slices: tuple[SliceRow, ...] = ()
     lengths: tuple[SliceRow, ...] = ()
     samples: tuple[SampleTranslation, ...] = ()
-
-
-def headline(summary: RunSummary) -> str:
-    """How the run ended, in few words: `Pushed`, `Refused`, `Failed at Trainer`."""
-    if summary.status == "blessed":
-        return "Blessed, not pushed"
-    if summary.status in ("pushed", "refused"):
-        return summary.status.capitalize()
-    failed = [step.name for step in summary.steps if step.state == "failed"]
-    return summary.status.capitalize() + (f" at {', '.join(failed)}" if failed else "")
-
-
-def reachable(summary: RunSummary) -> dict[str, str]:
-    """For each metric with a known optimum, a sentence on how near the model came."""
-    sentences = {}
-    for name, best in (summary.optimum or {}).items():
-        value = summary.metrics.get(name, math.nan)
-        if not (math.isfinite(value) and math.isfinite(best)):
-            continue
-        text = f"{label(name)} {figure(name, value)} of {figure(name, best)} reachable"
-        if name == "auc" and best > 0.5:
-            way = 100 * (value - 0.5) / (best - 0.5)
-            text += f" ({way:.0f} % of the way from 0.5)"
-        else:
-            text += f" ({difference(value, best)})"
-        sentences[name] = text
-    return sentences
-
-
-def training_sentences(summary: RunSummary, brief: bool = False) -> list[str]:
-    """What people should know about the training: its privacy, and what it left out.
-
-    Args:
-        summary: The run.
-        brief: Without what privacy covers.
-    """
-    sentences = []
-    if summary.privacy:
-        spent = summary.privacy
-        covers = "The report says what it covers." if brief else spent["covers"]
-        sentences.append(
-            f"Private training: epsilon {spent['epsilon']:.3g} at delta {spent['delta']:.3g}, "
-            f"after {spent['steps']} steps of {spent['batch_size']} expected examples out of "
-            f"{spent['examples']}. {covers}"
-        )
-    if summary.skipped:
-        sentences.append(
-            f"The loss diverged {len(summary.skipped)} times; training went on without "
-            f"{'; '.join(summary.skipped)}."
-        )
-    return sentences

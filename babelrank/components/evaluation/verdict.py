@@ -21,6 +21,14 @@ CHANGE, P_VALUE = "_change", "_p_value"
 """After a metric's name: its mean difference to the baseline over bootstrap samples (which has
 bounds too), and the p-value of that difference."""
 
+MODEL, DATA, DRIFT = "model", "data", "drift"
+FORCED, ROLLED_BACK = "forced", "rolled_back"
+"""Kinds of findings: on the model's metrics, on the data, on their drift and skew, on a blessing by
+force, and on a model that was taken out of service."""
+
+SENTENCES = 5
+"""So many slices that break a rule are told one by one."""
+
 Metrics = Mapping[str, Mapping[str, float]]
 """Slice name to metric name to value."""
 
@@ -48,10 +56,12 @@ class Finding:
     Attributes:
         ok: False if the finding alone is enough to refuse the model.
         text: The sentence: which metric, value, threshold and slice.
+        kind: What it is about.
     """
 
     ok: bool
     text: str
+    kind: str = MODEL
 
 
 def judge(
@@ -61,7 +71,7 @@ def judge(
 
     Args:
         config: The rules, and what to do on the first run.
-        candidate: Metrics of the candidate by slice; with p-values if `config.level` is set.
+        candidate: Metrics of the candidate by slice; with p-values if `config.significance` is set.
         baseline: Metrics of the last blessed model on the same examples; None without one.
 
     Returns:
@@ -90,77 +100,155 @@ def _check(
     config: EvaluationConfig, rule: Rule, candidate: Metrics, baseline: Metrics
 ) -> list[Finding]:
     names = [n for n in candidate if (n != OVERALL) == rule.sliced]
+    if rule.sliced and not rule.absolute:
+        names += [n for n in baseline if n != OVERALL and n not in candidate]
     if not names:
         few = "no slice has evaluation.min_slice_examples" if rule.sliced else "the split has no"
-        text = f"{rule.key}: {few} examples."
-        return [Finding(ok=False, text=text)]
-    kept: list[Finding] = []
-    broken: list[Finding] = []
-    for name in names:
-        ok, text = _judged(config, rule, name, candidate[name], baseline.get(name))
-        (kept if ok else broken).append(Finding(ok=ok, text=text))
-    if broken:
-        return broken
+        return [Finding(ok=False, text=f"{rule.key}: {few} examples.")]
+    found = [_judged(config, rule, n, candidate.get(n), baseline.get(n, {})) for n in names]
+    found.sort(key=lambda one: (one.room, one.name))  # the worst first
     if not rule.sliced:
-        return kept
-    text = f"{rule.metric} in all {len(names)} slices keeps {_bound_text(rule)}."
-    return [Finding(ok=True, text=text)]
+        return [Finding(ok=one.ok, text=one.text) for one in found]
+    broken = [Finding(ok=False, text=one.text) for one in found if not one.ok]
+    return _shortened(broken, rule) or [Finding(ok=True, text=_all_kept(config, rule, found))]
+
+
+def _shortened(broken: list[Finding], rule: Rule) -> list[Finding]:
+    """The worst slices that break a rule, and how many others do."""
+    more = len(broken) - SENTENCES
+    if more <= 0:
+        return broken
+    text = f"{more} more {'slice breaks' if more == 1 else 'slices break'} {_bound_text(rule)}."
+    return [*broken[:SENTENCES], Finding(ok=False, text=f"And {text}")]
+
+
+def _all_kept(config: EvaluationConfig, rule: Rule, found: list[_Judged]) -> str:
+    """One sentence for all slices, which keep a rule; it names the one that comes nearest to it."""
+    nearest = found[0]
+    slices = f"all {len(found)} slices" if len(found) > 1 else "the only slice"
+    text = f"{rule.metric} in {slices} keeps {_bound_text(rule)}"
+    if not math.isfinite(nearest.room):
+        return f"{text}; there is nothing to compare with."
+    worst = f"{nearest.name}: {nearest.value:.{config.digits}f}"
+    if not rule.absolute:
+        worst += f", {_distance(nearest.change, config.digits)} the last blessed model's"
+    alone = sum(not math.isfinite(one.room) for one in found)
+    rest = f"; {alone} without a value of the last blessed model" if alone else ""
+    beyond = sum(one.room < 0 for one in found)
+    rest += f"; {beyond} beyond it, but not significantly" if beyond else ""
+    return f"{text} (the worst is {worst}{rest})."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What a rule says of one slice.
+
+    Attributes:
+        name: The slice.
+        ok: Whether it keeps the rule.
+        text: How, in a sentence.
+        value: The metric there.
+        room: How far it is within the bound, negative beyond it, minus infinity if it cannot be
+            computed, infinity if there is nothing to compare with.
+        change: Its difference to the baseline's.
+    """
+
+    name: str
+    ok: bool
+    text: str
+    value: float = math.nan
+    room: float
+    change: float = math.nan
 
 
 def _judged(
     config: EvaluationConfig,
     rule: Rule,
     name: str,
-    candidate: Mapping[str, float],
-    baseline: Mapping[str, float] | None,
-) -> tuple[bool, str]:
+    candidate: Mapping[str, float] | None,
+    baseline: Mapping[str, float],
+) -> _Judged:
     """Whether one slice keeps a rule, and how, in words."""
-    value, digits = candidate.get(rule.metric, math.nan), config.digits
-    where = "" if name == OVERALL else f" in the slice {name}"
+    if candidate is None:
+        text = f"The slice {name} was measured for the last blessed model, and not for this one."
+        return _Judged(name=name, ok=False, text=text, room=-math.inf)
+    value = candidate.get(rule.metric, math.nan)
+    here = rule.metric + ("" if name == OVERALL else f" in the slice {name}")
     if not math.isfinite(value):
-        return False, (
-            f"{rule.metric}{where} cannot be computed (got {value}){config.unmeasurable or '.'} "
+        text = (
+            f"{here} cannot be computed (got {value}){config.unmeasurable or '.'} "
             f"Demanded by {_bound_text(rule)}."
         )
-    here = f"{rule.metric}{where} is {value:.{digits}f}"
-    kept = True, f"{rule.metric}{where} {value:.{digits}f} keeps {_bound_text(rule)}."
-    if rule.kind == "min":
-        return kept if value >= rule.bound else (False, f"{here}, below {_bound_text(rule)}.")
-    if rule.kind == "max":
-        return kept if value <= rule.bound else (False, f"{here}, above {_bound_text(rule)}.")
-    before = (baseline or {}).get(rule.metric, math.nan)
-    if not math.isfinite(before):
-        return kept
-    change = f"{_distance(value - before, digits)} the last blessed model's {before:.{digits}f}"
-    if rule.kind == "gain":
-        return _gained(config, rule, f"{here}, {change}", value - before, candidate)
-    worse = before - value if rule.kind == "drop" else value - before
-    if worse <= rule.bound:
-        return kept
+        return _Judged(name=name, ok=False, text=text, room=-math.inf)
+    if rule.absolute:
+        room = value - rule.bound if rule.kind == "min" else rule.bound - value
+        side = "below" if rule.kind == "min" else "above"
+        text = f"{here} is {value:.{config.digits}f}, {side} {_bound_text(rule)}."
+        if room >= 0:
+            text = f"{here} {value:.{config.digits}f} keeps {_bound_text(rule)}."
+        return _Judged(name=name, ok=room >= 0, text=text, value=value, room=room)
     p_value = candidate.get(rule.metric + P_VALUE, math.nan)
-    if config.level is not None and p_value >= config.level:
+    before = baseline.get(rule.metric, math.nan)
+    return _compared(config, rule, (name, here), (value, before), p_value)
+
+
+def _compared(
+    config: EvaluationConfig,
+    rule: Rule,
+    names: tuple[str, str],
+    values: tuple[float, float],
+    p_value: float,
+) -> _Judged:
+    """Whether one slice keeps a rule about the difference to the baseline.
+
+    Args:
+        config: For its digits and its level.
+        rule: The rule.
+        names: Of the slice; and of the metric in it, in words.
+        values: The metric, of the candidate and of the baseline.
+        p_value: Of their difference; may be NaN.
+    """
+    (name, here), (value, before), digits = names, values, config.digits
+    here = f"{here} is {value:.{digits}f}"
+    if not math.isfinite(before):
+        text = f"{here}; the last blessed model has none to compare it with by {_bound_text(rule)}."
+        return _Judged(name=name, ok=True, text=text, value=value, room=math.inf)
+    change = value - before
+    here = f"{here}, {_distance(change, digits)} the last blessed model's {before:.{digits}f}"
+    gain = -change if rule.kind == "rise" else change
+    room = gain - rule.bound if rule.kind == "gain" else gain + rule.bound
+    ok, text = (_gained if rule.kind == "gain" else _worse)(config, rule, here, room, p_value)
+    return _Judged(name=name, ok=ok, text=text, value=value, room=room, change=change)
+
+
+def _worse(
+    config: EvaluationConfig, rule: Rule, here: str, room: float, p_value: float
+) -> tuple[bool, str]:
+    """Whether the candidate is not too much worse, or not surely so."""
+    if room >= 0:
+        return True, f"{here}; that keeps {_bound_text(rule)}."
+    if config.significance is not None and p_value >= config.significance:
         return True, (
-            f"{here}, {change}, but that is not significant (p = {p_value:.3f}, "
-            f"evaluation.significance = {config.level:g}), so it keeps {_bound_text(rule)}."
+            f"{here}, but that is not significant (p = {p_value:.3f}, "
+            f"evaluation.significance = {config.significance:g}), so it keeps {_bound_text(rule)}."
         )
-    sure = "" if config.level is None else _p_text(p_value)
-    return False, f"{here}, {change}{sure}; {_bound_text(rule)} allows no more."
+    sure = "" if config.significance is None else _p_text(p_value)
+    return False, f"{here}{sure}; {_bound_text(rule)} allows no more."
 
 
 def _gained(
-    config: EvaluationConfig, rule: Rule, here: str, gain: float, candidate: Mapping[str, float]
+    config: EvaluationConfig, rule: Rule, here: str, room: float, p_value: float
 ) -> tuple[bool, str]:
     """Whether the candidate is as much better as a rule demands, and if need be surely so."""
-    if gain < rule.bound:
+    if room < 0:
         return False, f"{here}; {_bound_text(rule)} demands more."
-    if config.level is None:
+    if config.significance is None:
         return True, f"{here}; that keeps {_bound_text(rule)}."
-    p_value = candidate.get(rule.metric + P_VALUE, math.nan)
-    if p_value < config.level:
+    if p_value < config.significance:
         return True, f"{here}{_p_text(p_value)}; that keeps {_bound_text(rule)}."
     return False, (
         f"{here}, but that is not significant{_p_text(p_value)}; {_bound_text(rule)} with "
-        f"evaluation.significance = {config.level:g} demands that it is."
+        f"evaluation.significance = {config.significance:g} demands that it is."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from numbers import Integral
 from typing import Literal
@@ -13,6 +13,10 @@ from typing import Literal
 METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "auc": ("AUC", "higher"),
     "pr_auc": ("PR-AUC", "higher"),
+    "ndcg": ("NDCG", "higher"),
+    "hit_rate": ("Hit rate", "higher"),
+    "mrr": ("MRR", "higher"),
+    "lift": ("Lift", "higher"),
     "bleu": ("BLEU", "higher"),
     "chrf": ("chrF", "higher"),
     "bleu_lower": ("BLEU, lower case", "higher"),
@@ -20,11 +24,22 @@ METRICS: dict[str, tuple[str, Literal["higher", "lower", "one"]]] = {
     "mae": ("MAE", "lower"),
     "log_loss": ("Log loss", "lower"),
     "calibration": ("Calibration", "one"),
+    "ece": ("Calibration error", "lower"),
     "accuracy": ("Accuracy", "higher"),
     "perplexity": ("Perplexity", "lower"),
     "loss": ("Loss", "lower"),
 }
 
+EXPLAINED = {
+    "pr_auc": "area under precision by recall",
+    "ndcg": "how high each query's clicks stand; 1 is best",
+    "hit_rate": "queries with a click in the first places",
+    "mrr": "mean of 1 ÷ the place of a query's first click",
+    "lift": "click rate of the highest scores ÷ that of all",
+    "calibration": "mean prediction ÷ mean label; 1 is best",
+    "ece": "mean distance of predictions from labels",
+}
+"""What a metric is, where its name does not say."""
 
 OF_HUNDRED = ("bleu", "chrf", "bleu_lower")
 """Metrics from 0 to 100, which are read with one decimal."""
@@ -36,6 +51,11 @@ SIGNIFICANT = 0.05
 def label(name: str) -> str:
     """Name of a metric for people."""
     return METRICS[name][0] if name in METRICS else name.replace("_", " ").strip().capitalize()
+
+
+def explained(name: str) -> str:
+    """What a metric is, in a few words; empty where its name says it."""
+    return EXPLAINED.get(name, "")
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:
@@ -112,6 +132,29 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def mebibytes(amount: float) -> str:
+    """An amount of memory, given in MiB, such as 3.2 MiB, 410 MiB, 1.25 GiB."""
+    if not math.isfinite(amount):
+        return "n/a"
+    if amount >= 1024:
+        return f"{amount / 1024:.3g} GiB"
+    return f"{amount:,.0f} MiB" if amount >= 10 else f"{amount:.1f} MiB"
+
+
+def milliseconds(amount: float) -> str:
+    """A time, given in milliseconds, such as 0.42 ms, 12.5 ms, 1.3 s."""
+    if not math.isfinite(amount):
+        return "n/a"
+    return f"{amount:.3g} ms" if amount < 999.5 else duration(amount / 1000)
+
+
+def span_list(spans: Sequence[int]) -> str:
+    """Numbers of spans; of many, the first and the last."""
+    if len(spans) > 12:
+        return f"{spans[0]} … {spans[-1]} ({len(spans)})"
+    return ", ".join(map(str, spans))
 
 
 def moment(iso: str) -> str:

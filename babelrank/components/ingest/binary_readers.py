@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import IO, Any
@@ -13,8 +13,14 @@ import pyarrow.parquet
 
 from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Location
+from babelrank.components.ingest.files import check_regular, open_input
+from babelrank.components.ingest.text_reader import MAX_RECORD_BYTES
+from babelrank.components.ingest.utf8 import plain, sound
 
 BATCH_ROWS = 32_768
+_HEADER = struct.Struct("<QI")
+"""Length of a record, and the length's checksum."""
+_FOOTER_BYTES = 4
 
 
 def read_parquet(file: IO[bytes], path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Block]:
@@ -23,6 +29,8 @@ def read_parquet(file: IO[bytes], path: str, columns: Mapping[str, pa.DataType])
     Raises:
         InputError: Not a Parquet file, no rows, or a wanted column is missing.
     """
+    if not file.seekable():
+        raise InputError(f"{path}: Parquet compresses its columns itself; takes a .parquet file.")
     try:
         parquet = pyarrow.parquet.ParquetFile(file)
         _check_columns(path, columns, parquet.schema_arrow.names)
@@ -31,23 +39,54 @@ def read_parquet(file: IO[bytes], path: str, columns: Mapping[str, pa.DataType])
         first_row = 0
         for group in range(parquet.num_row_groups):
             row = 0
-            for batch in parquet.iter_batches(
-                BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False
-            ):
-                yield Block(batch, partial(_locate_row, batch, group, row), first_row)
+            for batch in _batches(parquet, path, group, list(columns)):
+                yield sound(Block(batch, partial(_locate_row, batch, group, row), first_row))
                 row += batch.num_rows
                 first_row += batch.num_rows
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: cannot read the Parquet file: {error}") from error
+    except _PARQUET_ERRORS as error:
+        raise InputError(f"{path}: cannot read the Parquet file: {error!s:.500}") from error
+
+
+_PARQUET_ERRORS = (pa.ArrowException, RuntimeError, UnicodeDecodeError)
+"""Arrow's own; a pickled type, which Beam lets Arrow refuse; and names that are not UTF-8."""
+
+
+def _batches(
+    parquet: pyarrow.parquet.ParquetFile, path: str, group: int, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a row group, which have as many rows as it says.
+
+    Fewer rows than asked for are the end of a column that was cut short; asked for more, Arrow
+    might end the process. (Columns with a dictionary may come in smaller batches.)
+    """
+    left = parquet.metadata.row_group(group).num_rows
+    kinds = [parquet.schema_arrow.field(name).type for name in columns]
+    steady = not any(map(pa.types.is_dictionary, kinds))
+    batches = parquet.iter_batches(
+        BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+    )
+    for batch in batches:
+        short = steady and batch.num_rows < min(left, BATCH_ROWS)
+        left -= batch.num_rows
+        if short or left < 0:
+            break
+        yield batch
+    if left:
+        raise InputError(
+            f"{path}: row group {group} has other rows than the file's end says; is it whole?"
+        )
 
 
 def _locate_row(
     batch: pa.RecordBatch, group: int, first: int, indices: Sequence[int]
 ) -> list[Location]:
-    rows = batch.take(pa.array(indices, pa.int64())).to_pylist()
+    some = batch.take(pa.array(indices, pa.int64()))
+    columns = dict(zip(some.schema.names, map(plain, some.columns), strict=True))
     return [
-        Location(f"row group {group}, row {first + i}", _raw(row))
-        for i, row in zip(indices, rows, strict=True)
+        Location(
+            f"row group {group}, row {first + index}", _raw({n: c[at] for n, c in columns.items()})
+        )
+        for at, index in enumerate(indices)
     ]
 
 
@@ -62,6 +101,8 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
     import tensorflow as tf  # heavy; only for this format
     from tfx_bsl.cc.tfx_bsl_extension.coders import ExamplesToRecordBatchDecoder
 
+    check_regular(path)
+    _check_lengths(path)
     decoder = ExamplesToRecordBatchDecoder(None)
     options = tf.io.TFRecordOptions("GZIP" if path.endswith(".gz") else "")
     records: Iterator[bytes] | None = None
@@ -69,7 +110,7 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
     while True:
         try:
             records = records or tf.compat.v1.io.tf_record_iterator(path, options)
-            serialized = list(itertools.islice(records, BATCH_ROWS))
+            serialized = _next_records(records)
         except (tf.errors.OpError, OSError) as error:
             raise InputError(f"{path}: cannot read the TFRecord file: {error}") from error
         if not serialized:
@@ -79,10 +120,41 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
         if good and not checked:
             checked = True
             _check_columns(path, columns, [c for c in batch.schema.names if _present(batch, c)])
-        yield Block(batch, partial(_locate_record, serialized, good, first_row), first_row, bad)
+        locate = partial(_locate_record, serialized, good, first_row)
+        yield sound(Block(batch, locate, first_row, bad))
         first_row += len(serialized)
     if not first_row:
         raise InputError(f"{path}: the file is empty; expected rows.")
+
+
+def _check_lengths(path: str) -> None:
+    """TensorFlow ends the process when a record says that it is longer than memory."""
+    if path.endswith((".xz", ".zst", ".bz2")):
+        raise InputError(f"{path}: TFRecord files may be plain or gz.")
+    with open_input(path) as file:
+        number = 0
+        while len(header := file.read(_HEADER.size)) == _HEADER.size:
+            length = _HEADER.unpack(header)[0]
+            if length > MAX_RECORD_BYTES:
+                raise InputError(
+                    f"{path}: record {number} says that it has {length:,} bytes; takes "
+                    f"{MAX_RECORD_BYTES >> 20} MiB at the most. Is this a TFRecord file?"
+                )
+            file.read(length + _FOOTER_BYTES)
+            number += 1
+
+
+def _next_records(records: Iterator[bytes]) -> list[bytes]:
+    """The next records: as many as a batch has, or fewer when they are large."""
+    taken: list[bytes] = []
+    size = 0
+    while len(taken) < BATCH_ROWS and size < MAX_RECORD_BYTES:
+        record = next(records, None)
+        if record is None:
+            break
+        taken.append(record)
+        size += len(record)
+    return taken
 
 
 def _decodable(
@@ -157,6 +229,9 @@ def _check_columns(path: str, columns: Mapping[str, Any], names: Sequence[str]) 
             f"{path}: missing column {', '.join(map(repr, missing))}; the file has "
             f"{', '.join(map(repr, names[:50]))}."
         )
+    twice = [name for name in columns if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: the column {twice[0]!r} stands twice.")
 
 
 def _raw(row: Mapping[str, Any]) -> str:

@@ -6,13 +6,33 @@ that cannot be parsed is not in `batch`, it is in `bad`; nothing else may go mis
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from babelrank.components.errors import InputError
+
+
+@contextlib.contextmanager
+def arrow_errors(path: str) -> Iterator[None]:
+    """Says in which file it was that Arrow could not do what was asked for.
+
+    Raises:
+        InputError: The body raised an error of Arrow's.
+    """
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{path}: cannot be read as configured: {error}. Does each column hold what the "
+            "`data` section says?"
+        ) from error
+
 
 RAW_LIMIT = 1000
 """Raw rows are cut at so many characters in the quarantine."""

@@ -108,9 +108,8 @@ def to_seconds(
         [N] seconds (0 where there is none), [N] True where missing, [N] True where unreadable.
     """
     array, bad = _flat(array)
-    if pa.types.is_temporal(array.type):
-        moments = pc.cast(array, pa.timestamp("ns"), safe=False)
-        return _floor_seconds(moments), _numpy(pc.is_null(array)), bad
+    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
+        return _whole_seconds(array), _numpy(pc.is_null(array)), bad
     if not _is_text(array.type) and time_format is None:
         values, not_finite = to_floats(array)
         too_large = np.abs(values) >= _EPOCH_LIMIT
@@ -187,9 +186,16 @@ def _epoch(values: Floats) -> Seconds:
     return np.asarray(np.floor(values / unit), np.int64)
 
 
-def _floor_seconds(moments: pa.Array) -> Seconds:
+def _whole_seconds(moments: pa.Array) -> Seconds:
+    """Epoch seconds of timestamps or dates. (As nanoseconds, the year 9999 would overflow.)"""
+    if pa.types.is_date32(moments.type):
+        days = pc.fill_null(pc.cast(moments, pa.int32()), 0)
+        return np.asarray(_numpy(days), np.int64) * 86_400
+    if pa.types.is_date64(moments.type):
+        moments = pc.cast(moments, pa.timestamp("ms"))
+    units = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
     whole = pc.fill_null(pc.cast(moments, pa.int64()), 0)
-    return np.asarray(_numpy(whole) // 1_000_000_000, np.int64)
+    return np.asarray(_numpy(whole) // units[moments.type.unit], np.int64)
 
 
 def _parse_numbers(array: pa.Array, missing: Sequence[str]) -> tuple[pa.Array, Mask]:

@@ -13,7 +13,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from babelrank.components.errors import InputError
-from babelrank.components.ingest.text_reader import BLOCK_BYTES, Record, TextReader
+from babelrank.components.ingest.text_reader import (
+    BLOCK_BYTES,
+    MAX_RECORD_BYTES,
+    Record,
+    TextReader,
+)
 
 MAX_RECORD_LINES = 200
 """A quote that is not closed within so many lines is taken for a stray one."""
@@ -71,8 +76,12 @@ class CsvReader(TextReader):
                 f"{self.path}: the first line is not UTF-8 ({error}). "
                 "Convert the file, for instance with iconv."
             ) from error
-        fields, used = self._split(lines)
-        if not final and fields is None and len(lines) < MAX_RECORD_LINES:
+        try:
+            fields, used = self._split(lines)
+        except csv.Error as error:
+            raise InputError(f"{self.path}: the first line is no CSV: {error}.") from error
+        cut_short = not lines[used - 1].endswith(b"\n")
+        if not final and (cut_short or (fields is None and len(lines) < MAX_RECORD_LINES)):
             return None
         names = [name.strip() for name in fields or lines[0].decode().split(self._delimiter)]
         if self._positions:
@@ -88,7 +97,7 @@ class CsvReader(TextReader):
     def _find_columns(self, names: list[str]) -> None:
         missing = [name for name in self.columns if name not in names]
         if missing:
-            near = difflib.get_close_matches(missing[0], names, 1)
+            near = difflib.get_close_matches(missing[0], names[:1000], 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             if any("\r" in name for name in names):
                 hint = " The lines end in CR alone; convert them to LF, for instance with tr."
@@ -235,6 +244,7 @@ class CsvReader(TextReader):
         if len(delimiter) > 1:
             texts = (text.replace(self._delimiter, _STAND_IN) for text in map(_decode, lines))
             delimiter = _STAND_IN
+        csv.field_size_limit(MAX_RECORD_BYTES)  # Arrow has no other limit either
         reader = csv.reader(itertools.chain(texts, [_SENTINEL]), delimiter=delimiter, strict=strict)
         fields = next(reader)
         if fields and _SENTINEL in fields[-1]:

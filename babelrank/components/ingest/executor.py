@@ -30,7 +30,7 @@ from tfx.types import artifact_utils
 
 from babelrank.components.config import from_dict
 from babelrank.components.ingest import splits
-from babelrank.components.ingest.blocks import BadRow, Block, Rows
+from babelrank.components.ingest.blocks import BadRow, Block, Rows, arrow_errors
 from babelrank.components.ingest.config import (
     ROW,
     SPLITS,
@@ -216,10 +216,11 @@ class _CountTimes(beam.DoFn):
     def process(self, element: tuple[int, InputFile]) -> None:
         number, file = element
         counts: Counter[int] = Counter()
-        for block in self._source.blocks(file):
-            seconds = self._source.seconds(self._source.read(block))
-            values, times = np.unique(seconds, return_counts=True)
-            counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+        with arrow_errors(file.path):
+            for block in self._source.blocks(file):
+                seconds = self._source.seconds(self._source.read(block))
+                values, times = np.unique(seconds, return_counts=True)
+                counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
         leave_part(self._folder, number, json.dumps(counts))
 
 
@@ -239,7 +240,7 @@ class _IngestFile(beam.DoFn):
         summary = Summary()
         bad_rows = os.path.join(plan.quarantine, f"quarantine-{number:05d}.jsonl")
         lines = None
-        with contextlib.ExitStack() as stack:
+        with arrow_errors(file.path), contextlib.ExitStack() as stack:
             writer = stack.enter_context(
                 ExampleWriter(
                     plan.folders, number, plan.config.compression_level, plan.config.rows_per_file

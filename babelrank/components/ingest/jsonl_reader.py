@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,14 +49,19 @@ class JsonlReader(TextReader):
         lines = [line for line in map(bytes.strip, data.split(b"\n")) if line]
         if not lines or not all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
             raise pa.ArrowInvalid("a line is no object")
-        schema = pa.schema(list(self.columns.items()))
+        # After `}` it also stops at some characters, such as `]`, and is silent about the rest. So
+        # every line gets a last key, which its object then has, and nothing else.
+        ending = b',"%s":true}' % _LAST.encode()
+        marked = (ending + b"\n").join([line[:-1] for line in lines]) + ending
+        schema = pa.schema([*self.columns.items(), (_LAST, pa.bool_())])
         table = pyarrow.json.read_json(
-            io.BytesIO(data),
-            pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            io.BytesIO(marked),
+            pyarrow.json.ReadOptions(use_threads=False, block_size=len(marked) + 1),
             pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
         )
-        if table.num_rows != len(lines):
+        if table.num_rows != len(lines) or table[_LAST].null_count:
             raise pa.ArrowInvalid("not one object a line")
+        table = table.drop([_LAST])
         table.validate(full=True)  # the texts must be UTF-8
         return table.combine_chunks().to_batches()[0]
 
@@ -80,19 +86,35 @@ class JsonlReader(TextReader):
     def _record(self, line: bytes, at: int) -> Record:
         raw = line.decode("utf-8", "replace").rstrip("\r\n")
         try:
-            row = json.loads(line)
+            # Not bytes, which may be taken for UTF-16. Only wanted columns must be UTF-8.
+            text = line.decode("utf-8", "surrogateescape")
+            row: Any = json.loads(text, object_pairs_hook=_Object)
         except (ValueError, RecursionError) as error:
             return Record(at, raw, None, "bad_json", str(error))
-        if not isinstance(row, dict):
+        if not isinstance(row, _Object):
             return Record(at, raw, None, "bad_json", f"{type(row).__name__} instead of an object")
+        twice = [name for name in row.twice if name in self.columns]
+        if twice:
+            return Record(at, raw, None, "bad_json", f"the key {twice[0]!r} stands twice")
         values = [_text(row.get(name)) for name in self.columns]
         for name, value in zip(self.columns, values, strict=True):
             if value is not None and not value.isascii() and _SURROGATE.search(value):
-                detail = f"{name} holds half of a surrogate pair"
+                detail = f"{name} is not UTF-8, or holds half of a surrogate pair"
                 return Record(at, raw, None, "not_utf8", detail)
         return Record(at, raw, values)
 
 
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its keys stand twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        keys = Counter(key for key, _ in pairs) if len(self) < len(pairs) else {}
+        self.twice = [key for key, count in keys.items() if count > 1]
+
+
+_LAST = "\ufdd0"
+"""A key that Unicode promises no text to have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 LIST_SEPARATOR = "\x1f"

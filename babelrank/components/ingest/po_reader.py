@@ -10,6 +10,7 @@ stay as they are.
 from __future__ import annotations
 
 import gettext
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,11 @@ import pyarrow as pa
 
 from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Location
+
+_LONGEST_FILE = 64 << 20
+"""Bytes; polib wants a file as a whole, and a catalogue of a whole desktop has 5 MiB."""
+_NO_CHARSETS = ("idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7")
+"""Python's own codecs, which are slow, fail in their own ways or make halves of surrogate pairs."""
 
 STATE = "state"
 """A third column: why the row is to be dropped (`fuzzy`, `untranslated`, `obsolete`), or ''."""
@@ -51,13 +57,16 @@ def read_po(file: IO[bytes], path: str, language: str, names: tuple[str, str]) -
     Raises:
         InputError: The file is no PO file, or its `Language` is another one.
     """
-    data = file.read()
+    data = file.read(_LONGEST_FILE + 1)
+    if len(data) > _LONGEST_FILE:
+        raise InputError(f"{path}: longer than {_LONGEST_FILE >> 20} MiB. Is this a PO file?")
     text, sound = _decode(data, path)
     catalogue = _parse(text, path)
     _check_language(catalogue.metadata.get("Language", ""), language, path)
     rows = [row for entry in catalogue for row in _rows(entry, _singular(catalogue))]
-    bad = [] if sound else [row for row in rows if "\ufffd" in row.source + row.target]
-    good = [row for row in rows if row not in bad] if bad else rows
+    broken = [not sound and "\ufffd" in row.source + row.target for row in rows]
+    bad = list(itertools.compress(rows, broken))
+    good = [row for row, is_bad in zip(rows, broken, strict=True) if not is_bad]
     batch = pa.RecordBatch.from_arrays(
         [
             pa.array([row.source for row in good], pa.string()),
@@ -80,12 +89,15 @@ def _decode(data: bytes, path: str) -> tuple[str, bool]:
     encoding = found[1].decode() if found else "utf-8"
     if encoding.upper() == "CHARSET":  # as templates have it
         encoding = "utf-8"
+    if encoding.lower().replace("-", "_").startswith(_NO_CHARSETS):
+        raise InputError(f"{path}: unknown encoding: {encoding} in the header's Content-Type.")
     try:
-        return data.decode(encoding).removeprefix("\ufeff"), True
+        text, sound = data.decode(encoding), True
     except LookupError as error:
         raise InputError(f"{path}: {error} in the header's Content-Type.") from error
-    except UnicodeDecodeError:
-        return data.decode(encoding, "replace").removeprefix("\ufeff"), False
+    except UnicodeError:
+        text, sound = data.decode(encoding, "replace"), False
+    return text.removeprefix("\ufeff"), sound
 
 
 def _parse(text: str, path: str) -> polib.POFile:

@@ -17,13 +17,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from babelrank.components.errors import ConfigError, InputError
 from babelrank.components.ingest.config import SpansConfig
+from babelrank.components.ingest.files import check_regular
 
 _TOKEN = re.compile(r"\{(SPAN|VERSION)(?::(\d+))?\}|\{(YYYY|MM|DD)\}")
+_LARGEST = (1 << 63) - 1
+"""What ML Metadata holds."""
 _EPOCH = datetime.date(1970, 1, 1)
 
 
@@ -152,13 +155,15 @@ def resolve(pattern: str, config: SpansConfig, split: str = "", key: str = "data
     """
     _check(pattern, config)
     found: dict[int, dict[int, list[FileMetadata]]] = {}
-    regex = re.compile(_regex(pattern))
+    regex = _compiled(pattern)
     for metadata in _match(_glob(pattern)):
         match = regex.fullmatch(metadata.path)
         if match is not None and not _is_hidden(metadata.path, pattern):
             groups = match.groupdict()
-            version = int(groups.get("VERSION") or 0)
-            found.setdefault(_span(groups), {}).setdefault(version, []).append(metadata)
+            version = _number(groups.get("VERSION"), metadata.path)
+            found.setdefault(_span(groups, metadata.path), {}).setdefault(version, []).append(
+                metadata
+            )
     if config.marker is not None:
         found = {s: v for s, v in found.items() if _is_complete(v[max(v)], config.marker)}
     if has_spans(pattern):
@@ -232,9 +237,16 @@ def _regex(pattern: str) -> str:
         out.append(_escape(pattern[end : match.start()]))
         name = match[1] or match[3]
         digits = match[2] or {"YYYY": "4", "MM": "2", "DD": "2"}.get(name)
-        out.append(rf"(?P<{name}>\d{{{digits}}})" if digits else rf"(?P<{name}>\d+)")
+        out.append(rf"(?P<{name}>[0-9]{{{digits}}})" if digits else rf"(?P<{name}>[0-9]+)")
         end = match.end()
     return "".join(out) + _escape(pattern[end:])
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_regex(pattern))
+    except (re.error, OverflowError) as error:
+        raise ConfigError(f"path: {pattern}: takes a glob: {error}.") from error
 
 
 def _escape(text: str) -> str:
@@ -246,14 +258,23 @@ def _escape(text: str) -> str:
     )
 
 
-def _span(groups: dict[str, str | None]) -> int:
+def _span(groups: dict[str, str | None], path: str) -> int:
     if groups.get("YYYY"):
         year, month, day = (int(groups[name] or 0) for name in ("YYYY", "MM", "DD"))
         try:
             return (datetime.date(year, month, day) - _EPOCH).days
         except ValueError:
-            raise InputError(f"{year:04}-{month:02}-{day:02} in a file name is no date.") from None
-    return int(groups.get("SPAN") or 0)
+            raise InputError(
+                f"{path}: {year:04}-{month:02}-{day:02} in a file name is no date."
+            ) from None
+    return _number(groups.get("SPAN"), path)
+
+
+def _number(digits: str | None, path: str) -> int:
+    number = int(digits or 0)
+    if number > _LARGEST:
+        raise InputError(f"{path}: the number {digits} is too large for a span or version.")
+    return number
 
 
 def _is_hidden(path: str, pattern: str) -> bool:
@@ -262,7 +283,30 @@ def _is_hidden(path: str, pattern: str) -> bool:
 
 
 def _match(glob: str) -> list[FileMetadata]:
-    return list(FileSystems.match([glob])[0].metadata_list)
+    """The files that a glob names.
+
+    Raises:
+        ConfigError: It is no glob.
+        InputError: The files cannot be listed, one is no regular file, or its name no UTF-8.
+    """
+    try:
+        found = list(FileSystems.match([glob])[0].metadata_list)
+    except (re.error, OverflowError) as error:
+        raise ConfigError(f"path: {glob}: takes a glob: {error}.") from error
+    except (BeamIOError, OSError, ValueError) as error:
+        raise InputError(f"{glob}: cannot list the files: {error}") from error
+    for metadata in found:
+        check_regular(metadata.path)
+        if not _is_utf8(metadata.path):
+            raise InputError(f"{metadata.path!r}: the file's name is not UTF-8; rename the file.")
+    return found
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_complete(files: Sequence[FileMetadata], marker: str) -> bool:

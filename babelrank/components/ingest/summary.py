@@ -59,8 +59,18 @@ class Summary:
                 "This is a fault in BabelRank; please report it."
             )
 
-    def check_bad_fraction(self, allowed: float) -> None:
+    def check_bad_fraction(
+        self,
+        allowed: float,
+        key: str = "ingest.max_bad_fraction",
+        mend: str = "the input or the `data` section",
+    ) -> None:
         """The bad-row gate.
+
+        Args:
+            allowed: The largest fraction of bad rows.
+            key: What it is called where the user sets it.
+            mend: What the user may mend instead.
 
         Raises:
             BadRowsError: More than `allowed` of the rows are bad.
@@ -73,13 +83,13 @@ class Summary:
             return
         lines = [
             f"{bad:,} of {self.read:,} rows are bad ({bad / self.read:.2%}; "
-            f"ingest.max_bad_fraction allows {allowed:.2%}). The commonest reasons:"
+            f"{key} allows {allowed:.2%}). The commonest reasons:"
         ]
         for reason, count in self.quarantined.most_common(3):
             path, row = self.examples[reason]
             lines.append(f"  {reason}: {count:,} rows, such as {path}, {row.location.position}:")
             lines.append(f"    {row.detail}: {row.location.raw[:200]!r}")
-        lines.append("Mend the input or the `data` section, or raise ingest.max_bad_fraction.")
+        lines.append(f"Mend {mend}, or raise {key}.")
         raise BadRowsError("\n".join(lines))
 
     def check_spans(self, spans: Sequence[int]) -> None:

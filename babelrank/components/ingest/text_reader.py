@@ -119,10 +119,12 @@ class TextReader(abc.ABC):
             data = data[used:] + more
 
     def _read_start(self, file: IO[bytes]) -> tuple[bytes, int, int, bool]:
-        data = file.read(self.block_bytes)
-        if not data.removeprefix(BOM).strip():
-            raise InputError(f"{self.path}: the file is empty; expected rows.")
-        data = data.removeprefix(BOM)
+        data = file.read(self.block_bytes).removeprefix(BOM)
+        while not data.strip():
+            more = file.read(self.block_bytes)
+            data += more
+            if not more or len(data) > MAX_RECORD_BYTES:
+                raise InputError(f"{self.path}: the file is empty; expected rows.")
         final = False
         while (skip := self.start(data, final)) is None:
             if len(data) > MAX_RECORD_BYTES:

@@ -24,6 +24,8 @@ from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Locatio
 BLOCK_UNITS = 20_000
 _CHUNK_BYTES = 1 << 20
 _LONGEST_UNIT = 64 << 20
+_VARIANT_LENGTH = 100
+"""Characters that a variant counts for beside its own; it takes memory even when it is empty."""
 _CODES = frozenset({"bpt", "ept", "it", "ph", "ut", "sub"})
 """Inline elements that hold native codes, not text. (`hi` holds text.)"""
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -50,10 +52,17 @@ def read_tmx(
     target = _Target(path, languages)
     parser = DefusedXMLParser(target=target)
     target.line = partial(getattr, parser.parser, "CurrentLineNumber")
-    row = 0
+    row = fed = 0
     try:
         while chunk := file.read(_CHUNK_BYTES):
             parser.feed(chunk)
+            fed += len(chunk)
+            # What expat has not told yet it keeps: a comment, or an attribute.
+            if fed - parser.parser.CurrentByteIndex > _LONGEST_UNIT:
+                raise InputError(
+                    f"{path}: line {target.line()}: something is longer than "
+                    f"{_LONGEST_UNIT >> 20} MiB. Is this TMX?"
+                )
             if len(target.pairs) + len(target.bad) >= BLOCK_UNITS:
                 block = target.take(names, row)
                 row += block.rows
@@ -91,6 +100,8 @@ class _Target:
         self._text: list[str] | None = None
         self._length = 0
         self._codes = 0
+        self._depth = 0
+        self._misplaced = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """An element begins."""
@@ -100,12 +111,12 @@ class _Target:
             if name != "tmx":
                 raise InputError(f"{self._path}: the root element is <{name}>; expected <tmx>.")
         if name == "tu":
-            self._unit += 1
-            self._unit_line = self.line()
-            self._variants, self._length = [], 0
+            self._begin_unit()
         elif name == "tuv":
             self._language = attributes.get(_XML_LANG) or attributes.get("lang") or ""
         elif name == "seg":
+            if self._text is not None:
+                self._misplaced = "a <seg> stands in another one"
             self._text, self._codes = [], 0
         elif name in _CODES:
             self._codes += 1
@@ -115,12 +126,7 @@ class _Target:
         if self._text is None or self._codes:
             return
         self._text.append(text)
-        self._length += len(text)
-        if self._length > _LONGEST_UNIT:
-            raise InputError(
-                f"{self._path}: line {self._unit_line}: a <tu> is longer than "
-                f"{_LONGEST_UNIT >> 20} Mi characters."
-            )
+        self._grow(len(text))
 
     def end(self, tag: str) -> None:
         """An element ends."""
@@ -128,6 +134,7 @@ class _Target:
         if name == "seg" and self._text is not None:
             self._variants.append((self._language, "".join(self._text)))
             self._text = None
+            self._grow(_VARIANT_LENGTH + len(self._language))
         elif name in _CODES:
             self._codes -= 1
         elif name == "tu":
@@ -148,7 +155,31 @@ class _Target:
 
         return Block(batch, locate, first_row, bad)
 
+    def _begin_unit(self) -> None:
+        if self._depth:
+            self._misplaced = "a <tu> stands in another one"
+        else:
+            self._unit += 1
+            self._unit_line = self.line()
+            self._variants, self._length, self._misplaced = [], 0, ""
+        self._depth += 1
+
+    def _grow(self, characters: int) -> None:
+        """Counts what is kept of a unit."""
+        self._length += characters
+        if self._length > _LONGEST_UNIT:
+            raise InputError(
+                f"{self._path}: line {self._unit_line}: a <tu> is longer than "
+                f"{_LONGEST_UNIT >> 20} Mi characters."
+            )
+
     def _end_unit(self) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        if self._misplaced:
+            self._refuse("bad_unit", self._misplaced)
+            return
         found = [_best(self._variants, wanted) for wanted in self._wanted]
         if found[0] is not None and found[1] is not None:
             self.pairs.append((found[0], found[1]))
@@ -156,14 +187,14 @@ class _Target:
             return
         missing = [code for code, text in zip(self._wanted, found, strict=True) if text is None]
         there = ", ".join(language or "none" for language, _ in self._variants) or "nothing"
-        raw = "\t".join(f"{language}: {text}" for language, text in self._variants)
-        self.bad.append(
-            BadRow(
-                _location(self._unit, self._unit_line, raw),
-                "missing_language",
-                f"no {' and no '.join(missing)}; the unit has {there}",
-            )
+        self._refuse(
+            "missing_language",
+            f"no {' and no '.join(missing)}; the unit has {there[:RAW_LIMIT]}",
         )
+
+    def _refuse(self, reason: str, detail: str) -> None:
+        raw = "\t".join(f"{language}: {text}" for language, text in self._variants)
+        self.bad.append(BadRow(_location(self._unit, self._unit_line, raw), reason, detail))
 
 
 def _best(variants: Sequence[tuple[str, str]], wanted: str) -> str | None:

@@ -55,7 +55,7 @@ class TsvReader(TextReader):
         names = [name.strip() for name in line.decode("utf-8", "replace").split("\t")]
         missing = [name for name in self.columns if name not in names]
         if missing:
-            near = difflib.get_close_matches(missing[0], names, 1)
+            near = difflib.get_close_matches(missing[0], names[:1000], 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(
                 f"{self.path}: missing column {', '.join(map(repr, missing))}; the header has "

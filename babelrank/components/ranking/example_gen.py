@@ -13,7 +13,7 @@ Example of use beside stock TFX components:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,6 @@ from tfx.dsl.components.base import executor_spec
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.ingest import columns, component, driver, executor, splits
-from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.config import (
     EVAL,
@@ -36,10 +35,8 @@ from babelrank.components.ingest.config import (
     SpansConfig,
     SplitsConfig,
 )
-from babelrank.components.ingest.csv_reader import CsvReader
-from babelrank.components.ingest.files import open_input
-from babelrank.components.ingest.jsonl_reader import JsonlReader
 from babelrank.components.ingest.spans import InputFile, Inputs
+from babelrank.components.ingest.tables import read_blocks
 from babelrank.components.ranking.config import DataConfig, JoinConfig
 from babelrank.components.ranking.records import (
     LABEL,
@@ -49,8 +46,6 @@ from babelrank.components.ranking.records import (
     RowReader,
     join_table,
 )
-
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 class ClickLogSource:
@@ -113,37 +108,6 @@ class ClickLogSource:
         weighted = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
         dropped = Counter({"negative_not_sampled": int((~kept).sum())})
         return weighted.take(pa.array(np.flatnonzero(kept))), +dropped
-
-
-def read_blocks(
-    path: str,
-    file_format: str,
-    wanted: dict[str, pa.DataType],
-    delimiter: str | None = None,
-    column_names: Sequence[str] = (),
-    missing_values: Sequence[str] = ("",),
-) -> Iterator[Block]:
-    """The blocks of a file of any format; the last three arguments are for csv and tsv.
-
-    Raises:
-        InputError: The file cannot be read, is empty, or lacks a column.
-    """
-    if file_format == "tfrecord":
-        yield from read_tfrecord(path, wanted)
-        return
-    with open_input(path) as file:
-        if file_format == "parquet":
-            yield from read_parquet(file, path, wanted)
-        elif file_format == "jsonl":
-            yield from JsonlReader(path, wanted).blocks(file)
-        else:
-            yield from CsvReader(
-                path,
-                wanted,
-                delimiter=(delimiter or _DELIMITERS[file_format]).replace("\\t", "\t"),
-                column_names=column_names,
-                missing_values=missing_values,
-            ).blocks(file)
 
 
 def _load_join(join: JoinConfig) -> JoinTable:

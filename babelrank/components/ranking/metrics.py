@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from babelrank.components.ranking.query_metrics import TOP_K, query_metrics
+
 Array = npt.NDArray[Any]
 
 AUC_THRESHOLDS = 2000
@@ -17,12 +19,22 @@ MODES = {
     "auc": "max",
     "pr_auc": "max",
     "accuracy": "max",
+    "lift": "max",
+    "ndcg": "max",
+    "hit_rate": "max",
+    "mrr": "max",
     "log_loss": "min",
+    "ece": "min",
     "rmse": "min",
     "mae": "min",
     "loss": "min",
 }
 """Whether more ("max") or less ("min") of a metric is better; the others are neither."""
+
+LIFT_SHARE = 0.1
+"""Share of the rows that `lift` is about, unless a configuration says otherwise."""
+
+ECE_BINS = 20
 
 _EPSILON = 1e-7
 
@@ -62,7 +74,7 @@ def auc(labels: Array, scores: Array, weights: Array | None = None) -> float:
         The weighted share of (positive, negative) pairs in the right order (Mann-Whitney U), or
         NaN without any such pair.
     """
-    positives, negatives = _by_score(labels, scores, weights)
+    _, positives, negatives = _by_score(labels, scores, weights)
     below = np.cumsum(negatives) - negatives
     pairs = positives.sum() * negatives.sum()
     return float((positives * (below + 0.5 * negatives)).sum() / pairs) if pairs else float("nan")
@@ -79,7 +91,7 @@ def average_precision(labels: Array, scores: Array, weights: Array | None = None
     Returns:
         The mean over the positives of the precision at their score, or NaN without positives.
     """
-    positives, negatives = (part[::-1] for part in _by_score(labels, scores, weights))
+    _, positives, negatives = (part[::-1] for part in _by_score(labels, scores, weights))
     total = positives.sum()
     if not total:
         return float("nan")
@@ -88,18 +100,71 @@ def average_precision(labels: Array, scores: Array, weights: Array | None = None
     return float((positives * precision).sum() / total)
 
 
-def _by_score(labels: Array, scores: Array, weights: Array | None) -> tuple[Array, Array]:
-    """[K] weights of positives and of negatives at each distinct score, lowest first."""
+def calibration_error(labels: Array, scores: Array, weights: Array | None = None) -> float:
+    """The expected calibration error: how far predictions are from labels, within bins of rows.
+
+    The mean over `ECE_BINS` bins, by their weight, of |mean prediction - mean label| (Naeini et
+    al., 2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al., 2017,
+    "On calibration of modern neural networks"). Those have bins of equal width, of which small
+    click rates would fill one; these hold equally many rows (Nguyen and O'Connor, 2015). Rows with
+    the same prediction are in the same bin, so their order does not matter.
+
+    Args:
+        labels: [N], 0 or 1.
+        scores: [N], probabilities.
+        weights: [N] or None for 1.
+
+    Returns:
+        From 0 to 1, or NaN without rows of any weight.
+    """
+    distinct, positives, negatives = _by_score(labels, scores, weights)
+    mass = positives + negatives
+    if not mass.sum() > 0:
+        return float("nan")
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    bins = np.minimum((ECE_BINS * middle).astype(np.int64), ECE_BINS - 1)
+    excess: Array = mass * distinct - positives
+    return float(np.abs(np.bincount(bins, excess)).sum() / mass.sum())
+
+
+def lift(
+    labels: Array, scores: Array, weights: Array | None = None, share: float = LIFT_SHARE
+) -> float:
+    """The click rate among the rows with the highest scores over that of all rows.
+
+    Args:
+        labels: [N], positive if above 0.5.
+        scores: [N], larger for likelier positives.
+        weights: [N] or None for 1.
+        share: Share of the rows (of their weight) that is taken, 0 < share <= 1. Of tied rows at
+            its border as many are taken as are wanted, with the click rate of all of them.
+
+    Returns:
+        From 0 to 1 / share; 1 is as good as chance; NaN without positives.
+    """
+    _, positives, negatives = (part[::-1] for part in _by_score(labels, scores, weights))
+    if not positives.sum() > 0:
+        return float("nan")
+    mass = positives + negatives
+    before = np.cumsum(mass) - mass
+    wanted = share * mass.sum()
+    taken = np.clip((wanted - before) / np.where(mass > 0, mass, 1), 0, 1)
+    return float((positives * taken).sum() / (share * positives.sum()))
+
+
+def _by_score(labels: Array, scores: Array, weights: Array | None) -> tuple[Array, Array, Array]:
+    """[K] distinct scores, lowest first, and the weights of positives and of negatives at each."""
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     positive = np.where(np.asarray(labels) > 0.5, weights, 0.0)
     order = np.argsort(scores, kind="stable")
     ranked = np.asarray(scores)[order]
     if not len(ranked):
-        return np.zeros(0), np.zeros(0)
+        return np.zeros(0), np.zeros(0), np.zeros(0)
     first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    return np.add.reduceat(positive[order], first), np.add.reduceat(
-        (weights - positive)[order], first
+    positives, negatives = (
+        np.add.reduceat(part[order], first) for part in (positive, weights - positive)
     )
+    return ranked[first].astype(np.float64), positives, negatives
 
 
 def exact(
@@ -107,6 +172,10 @@ def exact(
     labels: Array,
     predictions: Array,
     weights: Array | None = None,
+    *,
+    lift_share: float = LIFT_SHARE,
+    queries: Array | None = None,
+    top_k: int = TOP_K,
 ) -> dict[str, float]:
     """All metrics of a whole split.
 
@@ -115,10 +184,16 @@ def exact(
         labels: [N].
         predictions: [N], probabilities or ratings.
         weights: [N] or None for 1.
+        lift_share: Share of the rows that `lift` is about.
+        queries: [N] integers, the same for the rows of a query, less than 0 for rows of none; None:
+            rows belong to no queries.
+        top_k: Places that the metrics by query are about.
 
     Returns:
         `prediction_mean`, `label_mean`, `calibration` (mean prediction over mean label, NaN if
-        that is 0); for clicks `auc`, `pr_auc`, `log_loss`, `accuracy`; for ratings `rmse`, `mae`.
+        that is 0); for clicks `auc`, `pr_auc`, `log_loss`, `accuracy`, `ece`, `lift`; for ratings
+        `rmse`, `mae`; and with queries what `query_metrics` gives. All but `label_mean` are NaN
+        if a prediction is not finite.
     """
     labels = np.asarray(labels, np.float64)
     predictions = np.asarray(predictions, np.float64)
@@ -129,19 +204,43 @@ def exact(
         return float(np.average(values, weights=weights))
 
     label, prediction = mean(labels), mean(predictions)
-    means = {
+    others = {
         "calibration": prediction / label if label else float("nan"),
         "prediction_mean": prediction,
         "label_mean": label,
     }
+    if queries is not None:
+        others |= _by_query(objective, labels, predictions, queries, weights, top_k)
     if objective == "rating":
         error = predictions - labels
-        return {"rmse": float(np.sqrt(mean(error**2))), "mae": mean(np.abs(error)), **means}
-    safe = np.clip(predictions, _EPSILON, 1 - _EPSILON)
-    return {
-        "auc": auc(labels, predictions, weights),
-        "pr_auc": average_precision(labels, predictions, weights),
-        "log_loss": mean(-labels * np.log(safe) - (1 - labels) * np.log1p(-safe)),
-        "accuracy": mean((predictions > 0.5) == (labels > 0.5)),
-        **means,
-    }
+        values = {"rmse": float(np.sqrt(mean(error**2))), "mae": mean(np.abs(error)), **others}
+    else:
+        safe = np.clip(predictions, _EPSILON, 1 - _EPSILON)
+        values = {
+            "auc": auc(labels, predictions, weights),
+            "pr_auc": average_precision(labels, predictions, weights),
+            "log_loss": mean(-labels * np.log(safe) - (1 - labels) * np.log1p(-safe)),
+            "accuracy": mean((predictions > 0.5) == (labels > 0.5)),
+            "ece": calibration_error(labels, predictions, weights),
+            "lift": lift(labels, predictions, weights, lift_share),
+            **others,
+        }
+    if not np.isfinite(predictions).all():  # ranks would hide it
+        return dict.fromkeys(values, float("nan")) | {"label_mean": label}
+    return values
+
+
+def _by_query(
+    objective: str,
+    labels: Array,
+    predictions: Array,
+    queries: Array,
+    weights: Array | None,
+    top_k: int,
+) -> dict[str, float]:
+    """The metrics of the rows that belong to a query."""
+    known = np.asarray(queries) >= 0
+    weights = None if weights is None else np.asarray(weights)[known]
+    return query_metrics(
+        objective, labels[known], predictions[known], queries[known], weights, top_k
+    )

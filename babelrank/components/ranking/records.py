@@ -20,6 +20,7 @@ from babelrank.components.ingest import columns
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.columns import Floats, Mask
 from babelrank.components.ingest.rules import Rule, parse_rule
+from babelrank.components.ingest.utf8 import plain
 from babelrank.components.ranking.config import DataConfig
 
 LABEL = "label"
@@ -223,7 +224,8 @@ class _Issues:
         if not mask.any():
             return
         for i in np.flatnonzero(mask & self.fine):
-            self.bad.append((int(i), reason, f"{name} holds {column[int(i)].as_py()!r}"))
+            value = plain(column.slice(int(i), 1))[0]
+            self.bad.append((int(i), reason, f"{name} holds {value!r}"))
         self.fine &= ~mask
 
     def drop(self, mask: Mask, reason: str) -> None:

@@ -77,9 +77,15 @@ class ServingModel(tf.Module):
                 kind=kinds[self._column_spec(name).dtype],
                 separator=self._data.multivalent.get(name),
                 time_format=self._data.timestamp_format if name == self._time_column else None,
+                feature=records.TIMESTAMP if name == self._time_column else None,
             )
             for name in self.row_columns()
         )
+
+    @property
+    def missing_values(self) -> tuple[str, ...]:
+        """Texts that mean 'no value' in the numbers and times of files."""
+        return self._data.missing_values
 
     @tf.function
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -100,6 +106,7 @@ class ServingModel(tf.Module):
         return inputs | sparse
 
     def _parsed(self, examples: tf.Tensor) -> dict[str, tf.SparseTensor]:
+        examples = tf.ensure_shape(examples, [None])  # TensorFlow Serving does not look at shapes
         parsed: dict[str, tf.SparseTensor] = tf.io.parse_example(examples, self._raw_spec)
         return parsed
 
@@ -143,6 +150,7 @@ class ServingModel(tf.Module):
 
     def _sparse(self, name: str, column: tf.Tensor) -> tf.SparseTensor:
         """A raw column as the parser would give it."""
+        column = tf.ensure_shape(column, [None])
         if name in self._data.multivalent:
             pieces = tf.strings.split(column, self._data.multivalent[name]).to_sparse()
             return tf.sparse.retain(pieces, tf.not_equal(pieces.values, ""))
@@ -157,7 +165,11 @@ def save(serving: ServingModel, path: str) -> None:
     """Writes the SavedModel with its three signatures, and what `predict` must know of rows."""
     tf.saved_model.save(serving, path, signatures=serving.signatures())
     rows = model_rows.RowsDescription(
-        task="ranking", signature=ROWS, output=SCORE, columns=serving.describe_rows()
+        task="ranking",
+        signature=ROWS,
+        output=SCORE,
+        columns=serving.describe_rows(),
+        missing_values=serving.missing_values,
     )
     rows.save(path)
 

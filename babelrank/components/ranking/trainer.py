@@ -11,11 +11,12 @@ import tensorflow_transform as tft
 
 from babelrank.components.config import from_dict
 from babelrank.components.ingest.config import EVAL, TRAIN
-from babelrank.components.ranking import meanings, signatures
+from babelrank.components.ranking import meanings, reference, signatures
 from babelrank.components.ranking.config import ModelConfig, RankingTrainingConfig
 from babelrank.components.ranking.features import Features
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingInputConfig, RankingTask, RankingTaskConfig
+from babelrank.components.serving.reference import FILE
 from babelrank.components.training import precision, progress, warm_start
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.inputs import BatchSource
@@ -140,6 +141,8 @@ def run_fn(fn_args: Any) -> None:
         serving = signatures.ServingModel(model, made.transform, made.columns, made.features)
         signatures.save(serving, fn_args.serving_model_dir)
         warm_start.describe(made.task.rows(model), fn_args.serving_model_dir)
+        kept = reference.reference(model, serving, made.columns, made.evaluation)
+        kept.save(Path(fn_args.model_run_dir) / FILE)
         work.finish(
             {
                 "warm_start": warm_start.recorded(work.path),

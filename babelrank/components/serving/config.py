@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from babelrank.components.config import option
 from babelrank.components.errors import ConfigError
+from babelrank.components.serving import tf_serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ class ServingConfig:
             raise ConfigError(
                 f"tf_serving: got {self.tf_serving!r}; takes a version such as 2.19.1, or null."
             )
+        if self.tf_serving is not None:
+            tf_serving.built_with(self.tf_serving)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ class Manifest:
         metrics: What the gate measured, by name.
         copy_of: The version whose content this is, after a rollback; empty: none.
         warmup: SHA-256 of the warm-up requests, which are no part of the model; empty: none.
+        forced: Why it was pushed although the gate refused it; empty: the gate passed it.
     """
 
     digest: str
@@ -40,13 +41,14 @@ class Manifest:
     metrics: Mapping[str, float] = field(default_factory=dict)
     copy_of: str = ""
     warmup: str = ""
+    forced: str = ""
 
     @classmethod
     def of(cls, version: Path) -> Manifest | None:
         """The manifest of a version; None: something else pushed it."""
         try:
             return cls.from_dict(json.loads((version / MANIFEST).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     @classmethod
@@ -54,6 +56,9 @@ class Manifest:
         """The inverse of `dataclasses.asdict`; keys that a newer version knows are left out."""
         names = {one.name for one in dataclasses.fields(cls)}
         known = {key: value for key, value in plain.items() if key in names}
+        for name in ("digest", "warmup"):
+            if not isinstance(known.get(name, ""), str):
+                raise TypeError(f"{name}: got {known[name]!r:.60}; takes text")
         return cls(**{**known, "spans": tuple(known.get("spans", ()))})
 
 
@@ -66,7 +71,7 @@ def digest(model: Path) -> str:
     for path in sorted(p for p in model.rglob("*") if p.is_file()):
         name = path.relative_to(model).as_posix()
         if name not in (MANIFEST, WARMUP):
-            whole.update(f"{name}\t{sha256(path)}\n".encode())
+            whole.update(f"{name}\t{sha256(path)}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 
 
@@ -82,7 +87,7 @@ def verify(version: Path) -> Manifest:
             f"{version}: {MANIFEST} is missing or unreadable: nothing says who pushed it."
         )
     warmup = version / WARMUP
-    found = digest(version), sha256(warmup) if warmup.exists() else ""
+    found = digest(version), sha256(warmup) if warmup.is_file() else ""
     if found != (manifest.digest, manifest.warmup):
         raise ModelError(
             f"{version}: was altered after its push: its SHA-256 is {found[0][:16]}…, its manifest "

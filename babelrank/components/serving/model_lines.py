@@ -45,4 +45,6 @@ class LinesDescription:
         Raises:
             ModelError: There is none.
         """
-        return cls(**model_folder.read(model, model_folder.LINES))
+        plain = model_folder.read(model, model_folder.LINES)
+        with model_folder.described(model, model_folder.LINES):
+            return cls(**plain)

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from babelrank.components.errors import InputError
-from babelrank.components.ingest.columns import to_seconds
+from babelrank.components.ingest.columns import Mask, to_floats, to_lists, to_seconds, to_texts
+from babelrank.components.ingest.jsonl_reader import LIST_SEPARATOR
 from babelrank.components.serving import model_folder
 
 FILE = model_folder.ROWS
@@ -34,12 +36,14 @@ class RowColumn:
         kind: `text`, `number` or `time`.
         separator: Between the categories of a multivalent column.
         time_format: strptime format of a time that is neither ISO 8601 nor a number.
+        feature: Name of its feature in examples; None: the same.
     """
 
     name: str
     kind: str
     separator: str | None = None
     time_format: str | None = None
+    feature: str | None = None
 
     def array(self, values: Sequence[Any], lines: Sequence[int]) -> npt.NDArray[Any]:
         """[B] what the signature takes, for JSON values; None is a missing value.
@@ -57,6 +61,38 @@ class RowColumn:
         for i in np.flatnonzero(bad):
             raise self._error(lines[int(i)], values[int(i)], "a time")
         return np.where(missing, NO_TIME, seconds)
+
+    @property
+    def wanted(self) -> pa.DataType:
+        """The Arrow type that the column of a file is hoped to parse to."""
+        return pa.float64() if self.kind == "number" else pa.string()
+
+    def encode(
+        self, array: pa.Array, missing: Sequence[str] = ("",)
+    ) -> tuple[npt.NDArray[Any], Mask]:
+        """[B] what the signature takes, for the column of a file, by the rules of ingest.
+
+        So a value that ingest would have kept from the training, such as an infinite number, is
+        no value here either.
+
+        Args:
+            array: [B] what a reader found.
+            missing: Texts that mean 'no value' in numbers and times.
+
+        Returns:
+            [B] the values, and [B] True where there is none because the file's is no such value.
+        """
+        if self.kind == "number":
+            numbers, bad = to_floats(array, missing)
+            return numbers.astype(np.float32), bad
+        if self.kind == "time":
+            seconds, absent, bad = to_seconds(array, missing, self.time_format)
+            return np.where(absent | bad, NO_TIME, seconds), bad
+        if self.separator is None:
+            texts, bad = to_texts(array)
+        else:
+            texts, bad = joined(array, self.separator), np.zeros(len(array), bool)
+        return pc.fill_null(texts.cast(pa.binary()), b"").to_numpy(zero_copy_only=False), bad
 
     def _text(self, value: Any, line: int) -> str:
         if value is None:
@@ -91,12 +127,14 @@ class RowsDescription:
         signature: Name of the signature that takes them.
         output: Name of its output.
         columns: The raw columns.
+        missing_values: Texts that mean 'no value' in the numbers and times of files.
     """
 
     task: str
     signature: str
     output: str
     columns: tuple[RowColumn, ...]
+    missing_values: tuple[str, ...] = ("",)
 
     def save(self, model: str) -> None:
         """Writes the description beside a SavedModel."""
@@ -110,8 +148,10 @@ class RowsDescription:
             ModelError: There is none.
         """
         data = model_folder.read(model, FILE)
-        columns = tuple(RowColumn(**column) for column in data.pop("columns"))
-        return cls(columns=columns, **data)
+        with model_folder.described(model, FILE):
+            columns = tuple(RowColumn(**column) for column in data.pop("columns"))
+            missing = tuple(data.pop("missing_values", ("",)))  # older exports lack it
+            return cls(columns=columns, missing_values=missing, **data)
 
     def arrays(
         self, rows: Sequence[Mapping[str, Any]], lines: Sequence[int]
@@ -126,3 +166,14 @@ class RowsDescription:
             column.name: column.array([row.get(column.name) for row in rows], lines)
             for column in self.columns
         }
+
+
+def joined(array: pa.Array, separator: str) -> pa.Array:
+    """[B] texts of several categories each; lists become texts with the separator between."""
+    if pa.types.is_string(array.type) and not pc.any(pc.starts_with(array, LIST_SEPARATOR)).as_py():
+        return to_texts(array)[0]
+    lists = to_lists(array, separator)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    items = pc.fill_null(lists.flatten().cast(pa.string()), "")
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(ends), items), separator)

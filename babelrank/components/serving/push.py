@@ -1,7 +1,8 @@
 """The Pusher: pushes a blessed SavedModel to the folder that a model server watches.
 
-`versions` does the work; this is its TFX component. A model that was rolled back is not pushed
-again, and with `enabled: false` none is; the artifact `pushed_model` says why.
+`versions` does the work; this is its TFX component. A model that the serving check refused is not
+pushed, nor one that was rolled back, and with `enabled: false` none is; the artifact `pushed_model`
+says why.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from typing import Any
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components.pusher import executor as tfx_executor
+from tfx.components.util import model_utils
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import json_utils, proto_utils
 
-from babelrank.components.lineage import METRICS, SPANS
-from babelrank.components.serving.manifest import Manifest, digest
+from babelrank.components.lineage import FORCED, METRICS, SPANS
+from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.manifest import WARMUP, Manifest, digest
 from babelrank.components.serving.versions import Ledger, RolledBack, push
 
 ENABLED = "enabled"
+WARMUP_FILE = Path(WARMUP).name
 DIGEST, NOT_PUSHED = "digest", "not_pushed"
 """Properties of `pushed_model`: the model's digest, and why it was not pushed although blessed."""
 
@@ -44,7 +48,7 @@ class Executor(tfx_executor.Executor):
         )
         custom = exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null"
         if not self.CheckBlessing(input_dict):
-            self._MarkNotPushed(pushed)
+            self._refuse(pushed, self._unservable(input_dict))
             return
         if not (json_utils.loads(custom) or {}).get(ENABLED, True):
             self._refuse(pushed, "push.enabled is false.")
@@ -61,22 +65,43 @@ class Executor(tfx_executor.Executor):
         if bad is not None:
             self._refuse(pushed, rolled_back_sentence(bad))
             return
-        version, new = push(model, folder, about)
+        version, new = push(model, folder, about, self._warmup(input_dict))
         pushed.set_int_custom_property("new_version", int(new))
         self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
 
     def _refuse(self, pushed: types.Artifact, reason: str) -> None:
-        """Notes why a blessed model is not pushed."""
+        """Notes why a model is not pushed; what the gate refused has its verdict for that."""
         self._MarkNotPushed(pushed)
-        pushed.set_string_custom_property(NOT_PUSHED, reason)
+        if reason:
+            pushed.set_string_custom_property(NOT_PUSHED, reason)
+
+    def _unservable(self, input_dict: Mapping[str, list[types.Artifact]]) -> str:
+        """Why the serving check refused a model that the gate passed; empty: the gate did not."""
+        (gate,) = input_dict[standard_component_specs.MODEL_BLESSING_KEY]
+        if not model_utils.is_model_blessed(gate):
+            return ""
+        (check,) = input_dict[standard_component_specs.INFRA_BLESSING_KEY]
+        report = CheckReport.load(Path(check.uri))
+        reasons = [finding.text for finding in report.findings if not finding.ok]
+        return f"the serving check refused it: {reasons[0]} Repeat it: {report.command}"
+
+    def _warmup(self, input_dict: Mapping[str, list[types.Artifact]]) -> Path | None:
+        """Requests that the serving check left for the server, if there are any."""
+        for check in input_dict.get(standard_component_specs.INFRA_BLESSING_KEY, []):
+            path = Path(check.uri) / WARMUP_FILE
+            if path.exists():
+                return path
+        return None
 
     def _about(self, model: Path, input_dict: Mapping[str, list[types.Artifact]]) -> Manifest:
         """What the gate left to know about the model, in the properties of its blessing."""
         spans: list[int] = []
         metrics: dict[str, float] = {}
+        forced = ""
         for blessing in input_dict.get(standard_component_specs.MODEL_BLESSING_KEY, []):
             spans = json.loads(blessing.get_string_custom_property(SPANS) or "[]")
             metrics = json.loads(blessing.get_string_custom_property(METRICS) or "{}")
+            forced = blessing.get_string_custom_property(FORCED)
         run_id = self._context.pipeline_run_id if self._context else None
         return Manifest(
             digest=digest(model),
@@ -84,6 +109,7 @@ class Executor(tfx_executor.Executor):
             run_id=run_id or "",
             spans=tuple(spans),
             metrics=metrics,
+            forced=forced,
         )
 
 

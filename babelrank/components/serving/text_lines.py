@@ -11,16 +11,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from babelrank.components.errors import InputError
+from babelrank.components.serving.line_quarantine import LineQuarantine
 
 _MARK = "\ufeff"
 
 
-def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+def decoded(
+    lines: Iterable[bytes], name: str, quarantine: LineQuarantine | None = None
+) -> Iterator[str]:
     """Lines without their ends.
 
     Args:
         lines: Raw lines, as a file that is open for bytes gives them.
         name: Where they come from, for messages.
+        quarantine: Takes bad lines, which are given as blank ones; without one they are errors.
 
     Raises:
         InputError: A line is not UTF-8; names it.
@@ -29,10 +33,14 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         try:
             text = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(
+            bad = InputError(
                 f"{name}, line {number}: byte {error.start + 1} is not UTF-8 "
                 f"({raw[error.start : error.start + 1].hex()}); takes UTF-8 text."
-            ) from None
+            )
+            if quarantine is None:
+                raise bad from None
+            quarantine.refuse(number, raw, "not_utf8", bad)
+            text = ""
         yield text.removeprefix(_MARK) if number == 1 else text
 
 

@@ -58,7 +58,7 @@ class Translator:
 
         self._tf = tf
         self._model = model_folder.load(self.path)
-        self._signature = self._model.signatures[self.description.signature]
+        self.signatures = self._model.signatures
 
     def translate(
         self, lines: Iterable[str], batch: int = BATCH, nbest: int = 1
@@ -74,34 +74,45 @@ class Translator:
         Raises:
             ConfigError: The model gives fewer translations than `nbest`.
         """
-        beam = self.description.beam_size
-        if not 1 <= nbest <= beam:
-            raise ConfigError(
-                f"--nbest: got {nbest}; takes 1 to {beam}, the beam with which the model was "
-                "exported (decoding.beam_size)."
-            )
+        check_nbest(self.description, nbest)
         return self._translated(iter(lines), batch, nbest)
 
     def _translated(self, lines: Iterator[str], batch: int, nbest: int) -> Iterator[Translated]:
         window = batch * WINDOW if batch > 1 else 1
         while chunk := list(itertools.islice(lines, window)):
             found = [Translated(line) for line in chunk]
-            for rows in _batches(chunk, batch):
+            for rows in batches(chunk, batch):
                 for row, answer in zip(
-                    rows, self._ask([chunk[r] for r in rows], nbest), strict=True
+                    rows, self.ask([chunk[r] for r in rows], nbest), strict=True
                 ):
                     found[row] = answer
             yield from found
 
-    def _ask(self, lines: Sequence[str], nbest: int) -> list[Translated]:
+    def ask(self, lines: Sequence[str], nbest: int) -> list[Translated]:
+        """The translations of [B] lines, none blank, that go through the model together."""
         about = self.description
-        outputs = self._signature(**{about.source: self._tf.constant(lines)})
+        signature = self.signatures[about.signature]
+        outputs = signature(**{about.source: self._tf.constant(lines)})
         texts = outputs[about.nbest].numpy()[:, :nbest].tolist()
         scores = outputs[about.scores].numpy()[:, :nbest].tolist()
-        return [_translated(*row) for row in zip(lines, texts, scores, strict=True)]
+        return [translated(*row) for row in zip(lines, texts, scores, strict=True)]
 
 
-def _translated(line: str, texts: Sequence[bytes], scores: Sequence[float]) -> Translated:
+def check_nbest(description: LinesDescription, nbest: int) -> None:
+    """Nothing, if a model gives so many translations.
+
+    Raises:
+        ConfigError: It gives fewer.
+    """
+    beam = description.beam_size
+    if not 1 <= nbest <= beam:
+        raise ConfigError(
+            f"--nbest: got {nbest}; takes 1 to {beam}, the beam with which the model was "
+            "exported (decoding.beam_size)."
+        )
+
+
+def translated(line: str, texts: Sequence[bytes], scores: Sequence[float]) -> Translated:
     there = [n for n, s in enumerate(scores) if not n or (math.isfinite(s) and s > _UNLIKELY)]
     return Translated(
         source=line,
@@ -110,7 +121,7 @@ def _translated(line: str, texts: Sequence[bytes], scores: Sequence[float]) -> T
     )
 
 
-def _batches(lines: Sequence[str], batch: int) -> Iterator[list[int]]:
+def batches(lines: Sequence[str], batch: int) -> Iterator[list[int]]:
     """Numbers of the lines that are not blank, by length, in batches.
 
     Long lines come in smaller batches: memory and time grow with the longest one.

@@ -25,6 +25,7 @@ from pathlib import Path
 from babelrank.components import durable
 from babelrank.components.errors import ModelError
 from babelrank.components.serving.manifest import MANIFEST, WARMUP, Manifest, digest, sha256
+from babelrank.components.serving.model_folder import is_version
 
 LEDGER = "babelrank.json"
 _TEMPORARY = ".pushing-"
@@ -81,7 +82,7 @@ def push(
 
 def versions(destination: Path) -> list[Path]:
     """The pushed versions, oldest first."""
-    found = [p for p in destination.glob("*") if p.name.isdecimal() and p.is_dir()]
+    found = [p for p in destination.glob("*") if is_version(p)]
     return sorted(found, key=lambda path: int(path.name))
 
 

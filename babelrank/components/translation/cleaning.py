@@ -2,11 +2,13 @@
 
 Rules work on whole columns. A refused pair gets the first reason that holds, in this order:
 `empty_source`, `empty_target`, `control_characters`, `too_long`, `identical`, `length_ratio`,
-`wrong_script`. An evaluation set is kept whole: there, only empty sides are refused.
+`wrong_script`. An evaluation set is kept whole: there, only empty sides are refused. (Before all,
+`combining_marks` refuses what cannot be normalised in time.)
 """
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +36,10 @@ _UNTIDY = (
     r"\x{2060}\x{3000}\x{FEFF}]"
 )
 """Whether a text holds anything that `SPACES` would change: cheaper than to replace it."""
+MOST_MARKS = 200
+_FIRST_MARK = 0xCC
+"""First byte of U+0300 in UTF-8; no mark has a smaller one."""
+_PAST_MARKS = 0x20000
 _REPLACEMENT = 0xFFFD
 """What decoders write where bytes were wrong."""
 
@@ -54,6 +60,38 @@ def normalized(texts: pa.Array) -> pa.Array:
         untidy,
         lambda some: pc.utf8_trim(pc.replace_substring_regex(some, SPACES, " "), " "),
     )
+
+
+def piled_marks(texts: pa.Array) -> Mask:
+    """Texts with so many combining marks in a row that to bring them into order would take hours.
+
+    Unicode's normal forms sort such a run, which takes the square of its length. No language
+    has more than ten; Unicode's Stream-Safe Text Format (UAX #15) allows 30.
+
+    Args:
+        texts: [N] strings, none missing.
+
+    Returns:
+        [N] True where more than `MOST_MARKS` stand together.
+    """
+    piled = np.zeros(len(texts), bool)
+    data, _ = buffer_of(texts)
+    if not len(data) or data.max() < _FIRST_MARK:
+        return piled
+    characters, offsets = code_points(texts)
+    marks = np.flatnonzero(_combining()[np.minimum(characters, _PAST_MARKS)])
+    ends = marks[MOST_MARKS:]
+    together = ends - marks[: len(ends)] == MOST_MARKS
+    rows = np.searchsorted(offsets, ends[together], side="right") - 1
+    # A run that begins in the text before is as bad, and no less rare.
+    piled[rows] = True
+    return piled
+
+
+@functools.cache
+def _combining() -> Mask:
+    """[C] which code points are combining marks that have an order."""
+    return np.array([unicodedata.combining(chr(code)) > 0 for code in range(_PAST_MARKS + 1)])
 
 
 def _composed(texts: pa.Array) -> pa.Array:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from babelrank.components.errors import InputError
 from babelrank.components.ingest.binary_readers import read_parquet
-from babelrank.components.ingest.blocks import BadRow, Block
+from babelrank.components.ingest.blocks import Block
 from babelrank.components.ingest.csv_reader import CsvReader
 from babelrank.components.ingest.files import open_input
 from babelrank.components.ingest.jsonl_reader import JsonlReader
@@ -17,6 +17,7 @@ from babelrank.components.ingest.po_reader import read_po
 from babelrank.components.ingest.spans import InputFile
 from babelrank.components.ingest.tmx_reader import read_tmx
 from babelrank.components.ingest.tsv_reader import TsvReader
+from babelrank.components.ingest.utf8 import is_textual
 from babelrank.components.translation.config import DataConfig
 from babelrank.components.translation.records import SOURCE, TARGET
 
@@ -73,53 +74,17 @@ def _renamed(block: Block) -> Block:
 
 
 def _of_texts(block: Block, path: str, columns: list[str]) -> Block:
-    """The block with its columns as strings; rows that are not UTF-8 are bad.
+    """The block with its columns as strings.
 
     Raises:
         InputError: A column holds something else than text.
     """
-    batch, bad = block.batch, list(block.bad)
-    wrong: dict[int, str] = {}
     arrays = []
-    for array, name in zip(batch.columns, columns, strict=True):
+    for array, name in zip(block.batch.columns, columns, strict=True):
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        kind = array.type
-        if not any(test(kind) for test in _TEXTUAL):
-            raise InputError(f"{path}: the column {name!r} holds {kind}; expected texts.")
-        try:
-            arrays.append(array.cast(pa.string()))
-        except pa.ArrowInvalid:
-            texts = [_decoded(value) for value in array.cast(pa.binary()).to_pylist()]
-            wrong |= {i: name for i, text in enumerate(texts) if text is False}
-            arrays.append(pa.array([text or None for text in texts], pa.string()))
-    kept = [i for i in range(batch.num_rows) if i not in wrong] if wrong else None
-    places = block.locate(sorted(wrong)) if wrong else []
-    for place, row in zip(places, sorted(wrong), strict=True):
-        bad.append(BadRow(place, "not_utf8", f"{wrong[row]} is not UTF-8"))
-    result = pa.RecordBatch.from_arrays(arrays, list(NAMES))
-    if kept is None:
-        return Block(result, block.locate, block.first_row, bad)
-    return Block(
-        result.take(pa.array(kept, pa.int64())),
-        lambda indices: block.locate([kept[i] for i in indices]),
-        block.first_row,
-        bad,
-    )
-
-
-_TEXTUAL = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_binary,
-    pa.types.is_large_binary,
-    pa.types.is_null,
-)
-
-
-def _decoded(value: bytes | None) -> str | bool | None:
-    """The text; None for none, False for bytes that are not UTF-8."""
-    try:
-        return value if value is None else value.decode()
-    except UnicodeDecodeError:
-        return False
+        if not (is_textual(array.type) or pa.types.is_null(array.type)):
+            raise InputError(f"{path}: the column {name!r} holds {array.type}; expected texts.")
+        arrays.append(array.cast(pa.string()))
+    batch = pa.RecordBatch.from_arrays(arrays, list(NAMES))
+    return Block(batch, block.locate, block.first_row, block.bad)

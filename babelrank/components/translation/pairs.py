@@ -17,7 +17,13 @@ from babelrank.components.ingest.po_reader import STATE
 from babelrank.components.ingest.seen import Hashes, Seen
 from babelrank.components.ingest.slices import buffer_of, count_in_texts
 from babelrank.components.ingest.spans import InputFile
-from babelrank.components.translation.cleaning import Cleaner, normalized
+from babelrank.components.translation.cleaning import (
+    MOST_MARKS,
+    Cleaner,
+    Problem,
+    normalized,
+    piled_marks,
+)
 from babelrank.components.translation.config import DataConfig
 from babelrank.components.translation.records import (
     CHARACTER_BUCKETS,
@@ -68,10 +74,18 @@ class PairReader:
         (`in_eval_or_test`), or that came before (`duplicate`).
         """
         dropped: Counter[str] = Counter()
-        source, target = (normalized(_strings(block.batch, name)) for name in (SOURCE, TARGET))
+        texts = [pc.fill_null(_strings(block.batch, name), "") for name in (SOURCE, TARGET)]
+        piled = piled_marks(texts[0]) | piled_marks(texts[1])
+        if piled.any():  # emptied, they are refused by the cleaner
+            texts = [pc.if_else(pa.array(piled), "", side) for side in texts]
+        source, target = map(normalized, texts)
         kept = _unmarked(block.batch, dropped)
         bad = self._cleaner.problems(source, target, whole=bool(block.file.split))
-        bad = [problem for problem in bad if kept[problem[0]]]
+        bad = [
+            _piled(problem[0]) if piled[problem[0]] else problem
+            for problem in bad
+            if kept[problem[0]]
+        ]
         kept[[row for row, _, _ in bad]] = False
         index = np.flatnonzero(kept)
         source, target = (side.take(pa.array(index)) for side in (source, target))
@@ -115,6 +129,10 @@ class PairReader:
             for column in columns.values()
         ]
         return pa.RecordBatch.from_arrays(lists, list(columns))
+
+
+def _piled(row: int) -> Problem:
+    return row, "combining_marks", f"more than {MOST_MARKS} combining marks stand together"
 
 
 def text_hashes(texts: pa.Array) -> Hashes:

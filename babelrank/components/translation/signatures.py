@@ -38,6 +38,16 @@ class ServingModel(tf.Module):
         self._model, self._source, self._target = model, source, target
         self.beam_size = model.beam_size
 
+    @property
+    def network(self) -> Transformer:
+        """The network."""
+        return self._model
+
+    @property
+    def target(self) -> Tokenizer:
+        """Tokenizer of the target."""
+        return self._target
+
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by signature name."""
         serialized = tf.TensorSpec([None], tf.string, name="examples")
@@ -51,12 +61,14 @@ class ServingModel(tf.Module):
     def translate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """[B] serialized `tf.Example`s with a `source` to translations."""
         spec = {records.SOURCE: tf.io.FixedLenFeature([], tf.string, default_value="")}
+        # TensorFlow Serving does not look at shapes: [["a"], ["b"]] would be answered, and wrongly.
+        examples = tf.ensure_shape(examples, [None])
         return self._translations(tf.io.parse_example(examples, spec)[records.SOURCE])
 
     @tf.function(autograph=False)
     def translate(self, source: tf.Tensor) -> dict[str, tf.Tensor]:
         """[B] sentences to translations."""
-        return self._translations(source)
+        return self._translations(tf.ensure_shape(source, [None]))
 
     def _translations(self, sentences: tf.Tensor) -> dict[str, tf.Tensor]:
         sentences = normalize(sentences)

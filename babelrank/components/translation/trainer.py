@@ -10,13 +10,14 @@ from typing import Any
 
 from babelrank.components.config import from_dict
 from babelrank.components.ingest.config import EVAL, TRAIN
+from babelrank.components.serving.reference import FILE
 from babelrank.components.training import precision, progress, warm_start
 from babelrank.components.training import strategy as strategies
 from babelrank.components.training.inputs import BatchSource
 from babelrank.components.training.loop import fit
 from babelrank.components.training.work import Work
 from babelrank.components.training.workers import wait_for_all
-from babelrank.components.translation import model, model_garden, signatures, subwords
+from babelrank.components.translation import model, model_garden, reference, signatures, subwords
 from babelrank.components.translation.config import DataConfig
 from babelrank.components.translation.model_config import (
     DecodingConfig,
@@ -139,6 +140,8 @@ def run_fn(fn_args: Any) -> None:
         data = from_dict(DataConfig, custom["data"], "data")
         signatures.save(served, fn_args.serving_model_dir, data)
         warm_start.describe(made.task.rows(result.model), fn_args.serving_model_dir)
+        kept = reference.reference(served, made.evaluation)
+        kept.save(Path(fn_args.model_run_dir) / FILE)
         work.finish(
             {
                 "warm_start": warm_start.recorded(work.path),

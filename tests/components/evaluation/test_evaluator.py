@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from sklearn import metrics as sk
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from babelrank.components.artifacts import DriftMeasures
+from babelrank.components.artifacts import DriftMeasures, Quarantine
 from babelrank.components.config import from_dict
 from babelrank.components.evaluation import drift_component
 from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
@@ -34,6 +36,7 @@ from babelrank.components.evaluation.evaluator import (
 )
 from babelrank.components.evaluation.gate import RankingEvaluationConfig, to_json
 from babelrank.components.evaluation.verdict import OVERALL, Finding
+from babelrank.components.ingest.summary import Summary
 from babelrank.components.ranking import tfma_metrics
 
 BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -45,6 +48,7 @@ GOOD = _random.uniform(0.05, 0.95, ROWS).astype(np.float32)
 POOR = np.round(_random.uniform(0.05, 0.95, ROWS), 1).astype(np.float32)  # with ties
 LABEL = (_random.uniform(size=ROWS) < GOOD).astype(np.float32)
 WEIGHT = _random.integers(0, 4, ROWS).astype(np.float32)
+USER = np.array([f"u{row % 17}" if row % 10 else "" for row in range(ROWS)])  # some have none
 
 
 class Lookup(tf.Module):
@@ -64,7 +68,9 @@ def example(row: int) -> bytes:
     def floats(value: float) -> tf.train.Feature:
         return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
 
-    system = tf.train.BytesList(value=[str(OS[row]).encode()])
+    def texts(value: str) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+
     return tf.train.Example(
         features=tf.train.Features(
             feature={
@@ -72,7 +78,8 @@ def example(row: int) -> bytes:
                 "poor": floats(POOR[row]),
                 "label": floats(LABEL[row]),
                 "sample_weight": floats(WEIGHT[row]),
-                "os": tf.train.Feature(bytes_list=system),
+                "os": texts(OS[row]),
+                **({"user": texts(USER[row])} if USER[row] else {}),
             }
         )
     ).SerializeToString()
@@ -113,13 +120,21 @@ def evaluate(
     objective: str = "click",
     weight: str | None = None,
     drift: DriftReport | None = None,
+    data: dict[str, Any] | None = None,
 ) -> tuple[Verdict, str, Any]:
     """Runs the executor; the verdict, the evaluation's folder and the blessing."""
     config = from_dict(RankingEvaluationConfig, gate, "evaluation")
     metric = tfma.MetricConfig(
         class_name="RankingMetrics",
         module=tfma_metrics.__name__,
-        config=json.dumps({"objective": objective}),
+        config=json.dumps(
+            {
+                "objective": objective,
+                "lift_share": config.lift_share,
+                "query": config.query,
+                "top_k": config.top_k,
+            }
+        ),
     )
     evaluation = standard_artifacts.ModelEvaluation()
     evaluation.uri = str(folder / "evaluation")
@@ -128,7 +143,7 @@ def evaluate(
     context = base_beam_executor.BaseBeamExecutor.Context(
         beam_pipeline_args=BEAM, tmp_dir=str(folder), unique_id="1"
     )
-    sources = {"examples": [inputs["examples"]], "model": [inputs[candidate]]}
+    sources = {"examples": [inputs["examples"]], "model": [inputs[candidate]], **(data or {})}
     if baseline is not None:
         sources["baseline_model"] = [inputs[baseline]]
     if drift is not None:
@@ -191,6 +206,19 @@ class TestCompared:
             assert_close(verdict.baseline[name], expected(rows, GOOD))
             assert verdict.candidate[name]["examples"] == rows.sum()
 
+    def test_the_candidate_is_compared_in_pairs(self, compared: tuple[Verdict, str, Any]):
+        verdict = compared[0]
+        assert verdict.baseline is not None
+        found = verdict.candidate[OVERALL]
+        difference = found["auc"] - verdict.baseline[OVERALL]["auc"]
+        assert found["auc_change"] == pytest.approx(difference)
+        assert found["auc_change_low"] < difference < found["auc_change_high"]
+        assert 0 < found["auc_p_value"] < 0.05
+        for metrics in (found, verdict.baseline["os=b"]):
+            assert metrics["auc_low"] < metrics["auc"] < metrics["auc_high"]
+        assert "auc_p_value" in verdict.candidate["os=a"]
+        assert "auc_p_value" not in verdict.baseline[OVERALL]
+
     def test_small_slices_are_left_out(self, compared: tuple[Verdict, str, Any]):
         verdict = compared[0]
         assert set(verdict.candidate) == {OVERALL, "os=a", "os=b"}
@@ -202,13 +230,15 @@ class TestCompared:
         assert not verdict.blessed
         assert verdict.split == "test"
         kept, drop, sliced = verdict.findings
+        worst = max(("os=a", "os=b"), key=lambda name: verdict.candidate[name]["calibration"])
         assert kept.text == (
             f"auc {verdict.candidate[OVERALL]['auc']:.4f} keeps evaluation.min_auc = 0.4."
         )
         assert not drop.ok
         assert "below the last blessed model's" in drop.text
         assert sliced.text == (
-            "calibration in all 2 slices keeps evaluation.each_slice.max_calibration = 5."
+            "calibration in all 2 slices keeps evaluation.each_slice.max_calibration = 5 (the "
+            f"worst is {worst}: {verdict.candidate[worst]['calibration']:.4f})."
         )
 
     def test_the_blessing(self, compared: tuple[Verdict, str, Any], inputs: dict[str, Any]):
@@ -233,12 +263,85 @@ class TestCompared:
             assert buckets[:, 1].mean() == pytest.approx(LABEL.mean())
 
 
+def test_metrics_by_query_are_those_of_scikit_learn(inputs: dict[str, Any], tmp_path: Path):
+    gate = {"min_ndcg": 0.1, "query": "user", "top_k": 3, "slices": ["os"], "lift_share": 0.25}
+    verdict, _, _ = evaluate(inputs, tmp_path, gate, "poor", "good")
+    for rows, name in ((OS == OS, OVERALL), (OS == "b", "os=b")):
+        found = [rows & (user == USER) for user in np.unique(USER[USER != ""])]
+        found = [one for one in found if LABEL[one].any()]
+        for scores, metrics in ((POOR, verdict.candidate), (GOOD, verdict.baseline)):
+            assert metrics is not None
+            each = [sk.ndcg_score([LABEL[one]], [scores[one]], k=3) for one in found]
+            assert metrics[name]["ndcg"] == pytest.approx(np.mean(each), rel=1e-6)
+            assert metrics[name]["queries"] == len(found)
+    best = np.argsort(-GOOD[OS == "b"])[: (OS == "b").sum() // 4]
+    assert verdict.baseline is not None
+    assert verdict.baseline["os=b"]["lift"] == pytest.approx(
+        LABEL[OS == "b"][best].mean() / LABEL[OS == "b"].mean(),
+        rel=0.02,  # 32.5 rows, not 32
+    )
+
+
+def test_data_are_refused_and_the_model_blessed_by_force(inputs: dict[str, Any], tmp_path: Path):
+    gate = {
+        "min_auc": 0.5,
+        "data": {"max_quarantined": 0.125, "max_anomalies": 0},
+        "force_bless": "the bad rows are known",
+    }
+    verdict, uri, blessing = evaluate(inputs, tmp_path, gate, data=data_artifacts(tmp_path))
+    assert verdict.findings[-4:] == (
+        Finding(
+            ok=False,
+            text="2 of 8 rows (25.00%) are quarantined, most as bad_label (2); evaluation.data."
+            "max_quarantined = 0.125 allows no more.",
+            kind="data",
+        ),
+        Finding(
+            ok=False,
+            text="The data differ from the schema in 1 way; that breaks evaluation.data."
+            "max_anomalies = 0.",
+            kind="data",
+        ),
+        Finding(ok=False, text="Schema anomaly: price (train): Out-of-range values.", kind="data"),
+        Finding(
+            ok=True,
+            text="Blessed by force (evaluation.force_bless), although 3 findings say no. The "
+            "reason: the bad rows are known.",
+            kind="forced",
+        ),
+    )
+    assert verdict.blessed
+    assert verdict.forced == "the bad rows are known"
+    assert [path.name for path in Path(blessing.uri).iterdir()] == ["BLESSED"]
+    assert blessing.get_string_custom_property("forced") == "the bad rows are known"
+    assert Verdict.load(uri) == verdict
+
+
+def data_artifacts(folder: Path) -> dict[str, Any]:
+    """A quarantine with 2 rows of 8, and one anomaly of two splits."""
+    quarantine = Quarantine()
+    quarantine.uri = str(folder / "quarantine")
+    Path(quarantine.uri).mkdir()
+    summary = Summary(read=8, quarantined=Counter(bad_label=2), written=Counter(train=6))
+    (folder / "quarantine" / "summary.json").write_text(summary.to_json(), encoding="utf-8")
+    found = anomalies_pb2.Anomalies()
+    found.anomaly_info["price"].short_description = "Out-of-range values"
+    anomalies = standard_artifacts.ExampleAnomalies()
+    anomalies.uri, anomalies.split_names = str(folder / "anomalies"), '["train", "eval"]'
+    for split, content in (("train", found), ("eval", anomalies_pb2.Anomalies())):
+        path = folder / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content.SerializeToString())
+    return {"quarantine": [quarantine], "anomalies": [anomalies]}
+
+
 def test_first_run_with_weights(inputs: dict[str, Any], tmp_path: Path):
     gate = {"min_auc": 0.5, "max_auc_drop": 0.01, "slices": ["os"], "min_slice_examples": 1}
     verdict, uri, blessing = evaluate(inputs, tmp_path, gate, weight="sample_weight")
     assert verdict.baseline is None
     assert_close(verdict.candidate[OVERALL], expected(OS == OS, GOOD, WEIGHT))
     assert_close(verdict.candidate["os=a"], expected(OS == "a", GOOD, WEIGHT))
+    assert "auc_low" not in verdict.candidate[OVERALL]  # there is no such interval with weights
     assert verdict.candidate["os=rare"]["examples"] == 10
     assert verdict.blessed
     assert [path.name for path in Path(blessing.uri).iterdir()] == ["BLESSED"]
@@ -259,7 +362,7 @@ def test_rating(inputs: dict[str, Any], tmp_path: Path):
     assert verdict.findings[-1].text == (
         f"rmse is {wanted['rmse']:.4f}, above evaluation.max_rmse = 0.1."
     )
-    assert set(slice_arrays(uri, "")) == {tfma_metrics.BUCKETS}
+    assert set(slice_arrays(uri, "")) == {tfma_metrics.BUCKETS, tfma_metrics.SCORES}
 
 
 @pytest.mark.parametrize("action", ["report", "refuse"])
@@ -289,11 +392,15 @@ def test_a_model_that_was_rolled_back_is_refused(inputs: dict[str, Any], tmp_pat
     model.uri, model.id = inputs["good"].uri, 9
     model.set_string_custom_property("rolled_back", "it shouts")
     bad = {**inputs, "bad": model}
-    verdict, _, blessing = evaluate(bad, tmp_path, {"min_auc": 0.5}, candidate="bad")
+    gate = {"min_auc": 0.5, "force_bless": "I like it"}
+    verdict, _, blessing = evaluate(bad, tmp_path, gate, candidate="bad")
     assert not verdict.blessed
+    assert not verdict.forced
     assert blessing.get_int_custom_property("blessed") == 0
-    broken = [finding.text for finding in verdict.findings if not finding.ok]
-    assert broken == ["This very model was rolled back: it shouts."]
+    rolled_back, forced = (finding for finding in verdict.findings if not finding.ok)
+    text = "This very model was rolled back: it shouts."
+    assert rolled_back == Finding(ok=False, text=text, kind="rolled_back")
+    assert forced.text.startswith("evaluation.force_bless does not bring back a model")
 
 
 def test_the_blessing_has_what_a_pushed_version_tells(inputs: dict[str, Any], tmp_path: Path):
@@ -318,6 +425,15 @@ def test_verdict_round_trip(tmp_path: Path):
     )
     verdict.save(str(tmp_path))
     assert Verdict.load(str(tmp_path)) == verdict
+
+
+def test_a_verdict_of_before_there_were_kinds(tmp_path: Path):
+    old = {"blessed": True, "split": "test", "candidate": {}, "baseline": None}
+    text = json.dumps({**old, "findings": [{"ok": True, "text": "fine."}]})
+    (tmp_path / "verdict.json").write_text(text, encoding="utf-8")
+    verdict = Verdict.load(str(tmp_path))
+    assert verdict.findings == (Finding(ok=True, text="fine.", kind="model"),)
+    assert verdict.forced == ""
 
 
 def test_verdict_keeps_what_is_not_a_number(tmp_path: Path):

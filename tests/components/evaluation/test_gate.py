@@ -11,6 +11,7 @@ from babelrank.components.config import from_dict
 from babelrank.components.errors import ConfigError
 from babelrank.components.evaluation.gate import (
     METRICS,
+    QUERY_METRICS,
     EvaluationConfig,
     RankingEvaluationConfig,
     Rule,
@@ -18,9 +19,9 @@ from babelrank.components.evaluation.gate import (
     check_objective,
     from_json,
     rules,
-    threshold_names,
     to_json,
 )
+from babelrank.components.evaluation.thresholds import threshold_names
 
 NAN = math.nan
 
@@ -62,6 +63,40 @@ class TestConfig:
                 {"slices": ["a"], "each_slice": {"max_rmse_rise": -1}},
                 r"^evaluation\.each_slice\.max_rmse_rise: got -1\.0; takes 0 or more",
             ),
+            ({"min_ndcg": 0.5}, r"^evaluation\.min_ndcg: ndcg is measured by query; name in query"),
+            (
+                {"min_auc": 0.5, "slices": ["a"], "each_slice": {"max_mrr_drop": 0.1}},
+                r"^evaluation\.each_slice\.max_mrr_drop: mrr is measured by query",
+            ),
+            (
+                {"min_auc": 0.5, "max_auc_drop": 0, "significance": 1},
+                r"^evaluation\.significance: go",
+            ),
+            (
+                {"min_auc": 0.5, "max_log_loss_rise": 0, "significance": 0.05},
+                r"^evaluation\.significance: only AUC has a p-value; takes max_auc_drop beside it",
+            ),
+            ({"min_auc": 0.5, "top_k": 0}, r"^evaluation\.top_k: got 0; takes 1 or more"),
+            ({"min_auc": 0.5, "lift_share": 0}, r"^evaluation\.lift_share: got 0\.0; takes 0 < x"),
+            ({"min_auc": 0.5, "lift_share": 1.5}, r"^evaluation\.lift_share: got 1\.5"),
+            ({"min_auc": 0.5, "force_bless": " "}, r"^evaluation\.force_bless: got no reason; tak"),
+            ({"min_auc": 0.5, "force_bless": True}, r"^evaluation\.force_bless: got True"),
+            (
+                {"min_auc": 0.5, "data": {"max_quarantined": 2}},
+                r"^evaluation\.data\.max_quarantined: got 2\.0; takes 0 to 1",
+            ),
+            (
+                {"min_auc": 0.5, "data": {"max_anomalies": -1}},
+                r"^evaluation\.data\.max_anomalies: got -1; takes 0 or more",
+            ),
+            (
+                {"min_auc": 0.5, "data": {"min_label_rate": 0.5, "max_label_rate": 0.25}},
+                r"^evaluation\.data\.min_label_rate: got 0\.5; takes at most max_label_rate, 0\.25",
+            ),
+            (
+                {"min_auc": 0.5, "data": {"max_label_rate_change": -1}},
+                r"^evaluation\.data\.max_label_rate_change: got -1\.0; takes 0 or more",
+            ),
         ],
     )
     def test_errors(self, keys: dict[str, Any], message: str):
@@ -76,6 +111,9 @@ class TestConfig:
         "config",
         [
             gate(min_auc=0.5, slices=["a"], each_slice={"max_log_loss": 1}),
+            gate(min_ndcg=0.5, query="user", top_k=3, data={"max_label_rate": 0.5}),
+            gate(min_auc=0.5, lift_share=0.2, force_bless="a holiday"),
+            translation(min_bleu=20, data={"max_quarantined": 0.1, "max_anomalies": 0}),
             translation(min_bleu=20, each_slice={"min_chrf": 1}, significance=0.01),
         ],
     )
@@ -99,14 +137,18 @@ class TestConfig:
 
     def test_every_threshold_is_a_rule_on_a_known_metric(self):
         names = threshold_names(RankingEvaluationConfig)
-        found = rules(gate(**dict.fromkeys(names, 0.5)))
+        found = rules(gate(**dict.fromkeys(names, 0.5), query="user"))
         known = {metric for metrics in METRICS.values() for metric in metrics}
-        assert len(found) == len(names) == 10
+        assert len(found) == len(names) == 20
         assert {rule.metric for rule in found} == known
 
     def test_objective(self):
         check_objective(gate(min_auc=0.5, min_calibration=0.5), "click")
         check_objective(gate(max_rmse=1, min_calibration=0.5), "rating")
+        check_objective(gate(**{f"min_{name}": 0.5 for name in QUERY_METRICS}, query="u"), "click")
+        check_objective(gate(min_ndcg=0.5, query="user"), "rating")
+        with pytest.raises(ConfigError, match=r"^evaluation\.min_mrr: mrr is not measured for obj"):
+            check_objective(gate(min_mrr=0.5, query="user"), "rating")
         with pytest.raises(ConfigError, match=r"^evaluation\.each_slice\.max_rmse: rmse is not m"):
             sliced = gate(min_auc=0.5, slices=["a"], each_slice={"max_rmse": 1})
             check_objective(sliced, "click")
@@ -133,6 +175,10 @@ class TestTranslation:
             ({"min_bleu": 1, "significance": 5}, r"^evaluation\.significance: got 5\.0; takes 0 <"),
             ({"min_bleu": 1, "min_auc": 0.5}, r"^evaluation\.min_auc: "),
             (
+                {"min_bleu": 1, "data": {"max_label_rate": 1}},
+                r"^evaluation\.data\.max_label_rate: ",
+            ),
+            (
                 {"slices": [], "min_bleu": 1, "each_slice": {"min_bleu": 1}},
                 r"^evaluation\.each_slice: has bounds",
             ),
@@ -143,6 +189,8 @@ class TestTranslation:
             translation(**keys)
 
     def test_differences_count_as_they_are_unless_a_level_is_set(self):
-        assert translation(min_bleu=1).level is None
-        assert translation(min_bleu=1, significance=0.05).level == 0.05
-        assert gate(min_auc=0.5).level is None
+        assert translation(min_bleu=1).significance is None
+        assert translation(min_bleu=1, significance=0.05).significance == 0.05
+        assert gate(min_auc=0.5).significance is None
+        config = gate(min_auc=0.5, slices=["a"], each_slice={"max_auc_drop": 0}, significance=0.05)
+        assert config.significance == 0.05

@@ -8,36 +8,14 @@ import re
 import pytest
 
 from babelrank.components.evaluation.plots import (
-    MAX_POINTS,
-    average,
     bars_svg,
     calibration_svg,
     curve_svg,
+    precision_recall_svg,
     roc_svg,
-    thin,
+    runs_svg,
+    scores_svg,
 )
-
-
-def test_thin_keeps_ends_order_and_limit() -> None:
-    curve = [(i / 9999, math.sqrt(i / 9999)) for i in range(10_000)]
-    thinned = thin(curve)
-    assert len(thinned) <= MAX_POINTS
-    assert thinned[0] == curve[0]
-    assert thinned[-1] == curve[-1]
-    assert thinned == sorted(thinned)
-
-
-def test_thin_keeps_the_steep_part() -> None:
-    steep = [(0.0, i / 1000) for i in range(1000)] + [(1.0, 1.0)]
-    assert sum(x == 0.0 for x, _ in thin(steep, limit=10)) >= 4
-
-
-def test_thin_leaves_short_curves_alone() -> None:
-    assert thin([(0.0, 0.0), (1.0, 1.0)]) == [(0.0, 0.0), (1.0, 1.0)]
-
-
-def test_average_takes_means_of_equal_runs() -> None:
-    assert average([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], limit=2) == [(0.5, 2.0), (2.5, 6.0)]
 
 
 @pytest.mark.parametrize("points", [[], [(math.nan, 0.5)], [(0.5, math.inf)]])
@@ -45,6 +23,9 @@ def test_nothing_finite_gives_no_drawing(points: list[tuple[float, float]]) -> N
     assert roc_svg(points, [(0, 0), (1, 1)], "x") is None
     assert curve_svg(points, "x", "x") is None
     assert calibration_svg([(*p, 1) for p in points], "x") is None
+    assert precision_recall_svg(points, [(0, 1)], 0.5, "x") is None
+    assert scores_svg([(*p, 1, 1) for p in points], ("a", "b"), "x") is None
+    assert runs_svg([(*p, True) for p in points], "AUC", "x") is None
 
 
 def test_svg_is_inline_self_contained_and_follows_the_page() -> None:
@@ -109,3 +90,35 @@ def test_bars_with_and_without_a_baseline() -> None:
     assert ">baseline<" in both
     assert "var(--baseline" in both
     assert bars_svg(bars[1:], "BLEU", "x") is None
+
+
+def test_precision_by_recall_has_the_line_of_guessing() -> None:
+    svg = precision_recall_svg([(0.0, 0.9), (1.0, 0.2)], [(0.5, 0.4)], 0.2, "x")
+    assert svg is not None
+    for text in (">recall<", ">precision<", ">guessing<", ">baseline<", ">this model<"):
+        assert text in svg
+
+
+def test_scores_of_two_groups() -> None:
+    svg = scores_svg([(0.5, 1.0, 0, 3), (0.0, 0.5, 9, 1)], ("not clicked", "clicked"), "x")
+    assert svg is not None
+    assert ">not clicked<" in svg
+    assert ">share of the group<" in svg
+    assert scores_svg([(0.5, 0.5, 9, 1)], ("a", "b"), "x") is None  # no width
+    assert scores_svg([(0.0, 0.5, 0, 0)], ("a", "b"), "x") is None  # nobody in it
+
+
+def test_only_one_group_has_examples() -> None:
+    svg = scores_svg([(0.0, 0.5, 0, 3)], ("not clicked", "clicked"), "x")
+    assert svg is not None
+    assert ">not clicked<" not in svg
+
+
+def test_refused_runs_have_a_mark_of_their_own() -> None:
+    svg = runs_svg([(2.0, 0.8, False), (1.0, 0.7, True)], "AUC", "x")
+    assert svg is not None
+    assert "var(--bad" in svg
+    assert ">refused<" in svg
+    good = runs_svg([(1.0, 0.7, True)], "AUC", "x")
+    assert good is not None
+    assert ">refused<" not in good

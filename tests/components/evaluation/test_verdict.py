@@ -110,6 +110,28 @@ class TestRelative:
         assert judge(config, {OVERALL: {"auc": 0.1}}, {})[0]
 
 
+class TestSignificance:
+    def test_a_drop_of_auc_that_chance_may_have_made(self):
+        config = gate(max_auc_drop=0.01, first_run="bless", significance=0.05)
+        baseline = {OVERALL: {"auc": 0.75}}
+        for p_value, blessed in ((0.2, True), (0.01, False)):
+            candidate = {OVERALL: {"auc": 0.7, "auc_p_value": p_value}}
+            assert judge(config, candidate, baseline)[0] is blessed
+
+    def test_slices_that_are_let_pass_for_that_are_counted(self):
+        config = gate(
+            slices=["os"], first_run="bless", each_slice={"max_auc_drop": 0.01}, significance=0.05
+        )
+        candidate = {"os=a": {"auc": 0.7, "auc_p_value": 0.2}, "os=b": {"auc": 0.75}}
+        blessed, found = texts(config, candidate, {name: {"auc": 0.75} for name in candidate})
+        assert blessed
+        assert found == [
+            "+ auc in all 2 slices keeps evaluation.each_slice.max_auc_drop = 0.01 (the worst is "
+            "os=a: 0.7000, 0.0500 below the last blessed model's; 1 beyond it, but not "
+            "significantly)."
+        ]
+
+
 class TestFirstRun:
     CANDIDATE = {OVERALL: {"auc": 0.6}}
 
@@ -154,8 +176,10 @@ class TestSlices:
         assert blessed
         assert found == [
             "+ auc 0.6000 keeps evaluation.min_auc = 0.5.",
-            "+ auc in all 2 slices keeps evaluation.each_slice.min_auc = 0.75.",
-            "+ auc in all 2 slices keeps evaluation.each_slice.max_auc_drop = 0.125.",
+            "+ auc in all 2 slices keeps evaluation.each_slice.min_auc = 0.75 (the worst is os=a: "
+            "0.8000).",
+            "+ auc in all 2 slices keeps evaluation.each_slice.max_auc_drop = 0.125 (the worst is "
+            "os=a: 0.8000, no different from the last blessed model's).",
         ]
 
     def test_the_rule_of_the_whole_is_not_for_a_slice(self):
@@ -173,9 +197,54 @@ class TestSlices:
             "evaluation.each_slice.max_auc_drop = 0.125 allows no more.",
         ]
 
+    def test_the_worst_slice_comes_first(self):
+        drops = {"b": 0.25, "a": 0.375, "c": 0.125, "d": 0.0}
+        candidate = {OVERALL: {"auc": 0.6}} | {f"os={n}": {"auc": 1 - d} for n, d in drops.items()}
+        baseline = {name: {"auc": 1.0} for name in candidate}
+        config = gate(slices=["os"], first_run="bless", each_slice={"max_auc_drop": 0.0625})
+        blessed, found = texts(config, candidate, baseline)
+        assert not blessed
+        assert [text.split(",")[0] for text in found] == [
+            "- auc in the slice os=a is 0.6250",
+            "- auc in the slice os=b is 0.7500",
+            "- auc in the slice os=c is 0.8750",
+        ]
+
+    def test_many_broken_slices_are_counted(self):
+        candidate = {OVERALL: {"auc": 0.6}} | {f"os={n}": {"auc": n / 100} for n in range(12)}
+        _, found = texts(self.CONFIG, candidate, None)
+        broken = [text for text in found if text.startswith("-")]
+        assert broken[0].startswith("- auc in the slice os=0 is 0.0000, below")
+        assert broken[5:] == ["- And 7 more slices break evaluation.each_slice.min_auc = 0.75."]
+
+    def test_one_that_cannot_be_computed_is_the_worst(self):
+        candidate = {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.1}, "os=b": {"auc": NAN}}
+        _, found = texts(self.CONFIG, candidate, None)
+        assert found[2].startswith("- auc in the slice os=b cannot be computed")
+
     def test_a_new_slice_has_nothing_to_fall_below(self):
         candidate = {OVERALL: {"auc": 0.6}, "os=new": {"auc": 0.75}}
-        assert judge(self.CONFIG, candidate, {OVERALL: {"auc": 0.6}})[0]
+        blessed, found = texts(self.CONFIG, candidate, {OVERALL: {"auc": 0.6}})
+        assert blessed
+        assert found[-1] == (
+            "+ auc in the only slice keeps evaluation.each_slice.max_auc_drop = 0.125; there is "
+            "nothing to compare with."
+        )
+        more = candidate | {"os=a": {"auc": 0.75}}
+        _, found = texts(self.CONFIG, more, {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.8125}})
+        assert found[-1] == (
+            "+ auc in all 2 slices keeps evaluation.each_slice.max_auc_drop = 0.125 (the worst is "
+            "os=a: 0.7500, 0.0625 below the last blessed model's; 1 without a value of the last "
+            "blessed model)."
+        )
+
+    def test_a_slice_that_only_the_baseline_has(self):
+        candidate = {OVERALL: {"auc": 0.6}, "os=a": {"auc": 0.8}}
+        blessed, found = texts(self.CONFIG, candidate, {**candidate, "os=b": {"auc": 0.8}})
+        assert not blessed
+        assert [text for text in found if text.startswith("-")] == [
+            "- The slice os=b was measured for the last blessed model, and not for this one."
+        ]
 
     def test_no_slice_is_large_enough(self):
         blessed, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}}, None)
@@ -250,7 +319,10 @@ class TestTranslation:
 
     def test_a_small_drop_is_kept_however_significant(self):
         config = translation(max_bleu_drop=0.5, significance=0.05)
-        found = ["+ bleu 29.50 keeps evaluation.max_bleu_drop = 0.5."]
+        found = [
+            "+ bleu is 29.50, 0.50 below the last blessed model's 30.00; that keeps "
+            "evaluation.max_bleu_drop = 0.5."
+        ]
         assert texts(config, bleu(29.5, 0.001), bleu(30)) == (True, found)
 
     def test_gain(self):

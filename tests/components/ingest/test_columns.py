@@ -194,3 +194,11 @@ def test_time_format():
 def test_time_format_of_numbers():
     seconds, _, bad = to_seconds(pa.array([20240102]), [""], "%Y%m%d")
     assert (seconds.tolist(), bad.tolist()) == ([JAN_2], [False])
+
+
+def test_dates_far_away_do_not_overflow():
+    far = pa.array([datetime.date(9999, 1, 1), None])
+    seconds, missing, bad = to_seconds(far)
+    assert seconds.tolist() == [253_370_764_800, 0]
+    assert missing.tolist() == [False, True]
+    assert not bad.any()

@@ -40,7 +40,7 @@ def read(data, columns=None, block_bytes=1 << 20):
         (b'{"id": ["a", 2], "n": 1}', (f"{LIST_SEPARATOR}a{LIST_SEPARATOR}2", "1")),
         (b'{"id": [], "n": 1}', (None, "1")),
         (b'{"id": {"k": 1}, "n": 1}', ('{"k": 1}', "1")),
-        (b'{"id": "x", "id": "y", "n": 1}', ("y", "1")),
+        (b'{"id": "x", "other": 1, "other": 2}', ("x", None)),
     ],
 )
 def test_values(line, expected):
@@ -58,9 +58,9 @@ def test_values(line, expected):
         b"null",
         b'"text"',
         b'{"id": "y"},',
+        b'{"id": "x", "id": "y", "n": 1}',
         b'{"id": "y"} {"id": "z"}',
         b"[" * 100_000,
-        b'{"id": "\xff"}',
     ],
 )
 def test_only_the_bad_line_is_lost(line):
@@ -75,6 +75,13 @@ def test_half_a_surrogate_pair_is_a_bad_row():
     # What is left when an emoji is cut in two; it cannot be written as UTF-8.
     assert read(b'{"id": "\\ud83d", "n": 1}\n{"id": "\\ud83d\\ude00"}\n') == (
         [("😀", None)],
+        [(1, "not_utf8")],
+    )
+
+
+def test_only_wanted_columns_must_be_utf8():
+    assert read(b'{"id": "\xff"}\n{"id": "x", "other": "\xff"}\n{"id": 7, "other": "\xff"}\n') == (
+        [("x", None), ("7", None)],
         [(1, "not_utf8")],
     )
 

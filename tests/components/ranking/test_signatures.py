@@ -193,8 +193,9 @@ def test_description_of_rows(path: Path):
             RowColumn(name="user", kind="text"),
             RowColumn(name="items", kind="text", separator="|"),
             RowColumn(name="price", kind="number"),
-            RowColumn(name="ts", kind="time"),
+            RowColumn(name="ts", kind="time", feature="timestamp"),
         ),
+        missing_values=("", "NA", "NaN", "nan", "null", "NULL", "\\N"),
     )
 
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow_model_analysis as tfma
 from sklearn import metrics as sk
 
 from babelrank.components.evaluation.gate import METRICS
 from babelrank.components.ranking import tfma_metrics
+from babelrank.components.ranking.curves import calibration_buckets, roc_curve
 from babelrank.components.ranking.tfma_metrics import (
     BUCKETS,
+    NO_QUERY,
     ROC,
-    calibration_buckets,
-    metric_names,
-    roc_curve,
+    Measures,
 )
 
 
@@ -25,7 +26,8 @@ def floats(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 @pytest.mark.parametrize("objective", ["click", "rating"])
 def test_everything_that_the_gate_may_judge_is_measured(objective: str):
-    assert set(METRICS[objective]) <= set(metric_names(objective))
+    assert set(METRICS[objective]) <= set(Measures(objective, query="user").names())
+    assert "ndcg" not in Measures(objective).names()
 
 
 def test_roc_by_hand():
@@ -85,8 +87,12 @@ def test_buckets_with_weights():
 class Inputs:
     """An example as TFMA gives it."""
 
-    def __init__(self, label: Any, prediction: Any, weight: Any = None) -> None:
+    def __init__(self, label: Any, prediction: Any, weight: Any = None, user: Any = None) -> None:
         self._values = label, prediction, weight
+        self._user = user
+
+    def get_features(self) -> Any:
+        return None if self._user is None else {"user": self._user}
 
     def get_labels(self, model: str | None, output: str | None) -> Any:
         return self._values[0]
@@ -98,8 +104,12 @@ class Inputs:
         return self._values[2]
 
 
-def combine(objective: str, parts: list[list[Inputs]], weighted: bool = False) -> dict[str, Any]:
-    (computation,) = tfma_metrics._computations(objective, "x", example_weighted=weighted)
+def combine(
+    objective: str, parts: list[list[Inputs]], weighted: bool = False, **settings: Any
+) -> dict[str, Any]:
+    (computation,) = tfma_metrics._computations(
+        objective, "x", example_weighted=weighted, **settings
+    )
     combiner = computation.combiner
     accumulators = []
     for part in parts:
@@ -137,7 +147,7 @@ def test_curves_have_a_constant_length(size: int):
     found = combine("click", [inputs()[:size]])
     assert (len(found[ROC]), len(found[BUCKETS])) == (401 * 2, 20 * 3)
     assert np.isnan(found[ROC]).any()
-    assert set(combine("rating", [inputs()])) == set(metric_names("rating"))
+    assert set(combine("rating", [inputs()])) == set(Measures("rating").names())
     assert ROC not in combine("rating", [inputs()])
 
 
@@ -145,3 +155,58 @@ def test_a_slice_with_one_label_has_no_auc():
     found = combine("click", [[Inputs(1, 0.5), Inputs(1, 0.25)]])
     assert np.isnan(found["auc"])
     assert found["calibration"] == 0.375
+
+
+def test_queries_join_across_parts():
+    users = [np.array([b"a"]), np.array([b"b"]), np.array([b"a"]), np.array([]), None]
+    rows = zip([1, 1, 0, 1, 1], [0.5, 0.5, 0.9, 0.1, 0.1], users, strict=True)
+    examples = [Inputs(label, score, user=user) for label, score, user in rows]
+    found = combine("click", [examples[:2], examples[2:]], query="user", top_k=1)
+    assert found["queries"] == 2
+    assert found["mrr"] == 0.5  # b's click is first, a's is not
+    assert found["examples"] == 5
+
+
+class Two(Inputs):
+    """An example with the predictions of two models."""
+
+    def get_predictions(self, model: str | None, output: str | None) -> Any:
+        return self._values[1][model or ""]
+
+
+def test_two_models_are_compared():
+    random = np.random.default_rng(0)
+    labels, good, poor = random.integers(0, 2, 60), random.random(60), random.random(60)
+    good += labels
+    rows = zip(labels, good, poor, strict=True)
+    examples = [Two(label, {"": one, "baseline": other}) for label, one, other in rows]
+    config = tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(name="baseline", is_baseline=True),
+            tfma.ModelSpec(name="", is_baseline=False),
+        ]
+    )
+    (computation,) = tfma_metrics._computations(
+        "click", "x", eval_config=config, model_names=["baseline", ""]
+    )
+    combiner = computation.combiner
+    halves = []
+    for half in (examples[:10], examples[10:]):
+        halves.append(combiner.create_accumulator())
+        for one in half:
+            combiner.add_input(halves[-1], one)
+    found = combiner.extract_output(combiner.merge_accumulators(halves))
+    assert list(found) == computation.keys
+    values = {(key.model_name, key.name): value for key, value in found.items()}
+    difference = sk.roc_auc_score(labels, good) - sk.roc_auc_score(labels, poor)
+    assert values["", "auc_change"] == pytest.approx(difference)
+    assert values["", "auc_p_value"] < 0.001
+    assert values["baseline", "auc"] == pytest.approx(sk.roc_auc_score(labels, poor))
+    assert values["baseline", "auc_low"] < values["baseline", "auc"]
+    assert ("baseline", "auc_p_value") not in values
+
+
+def test_a_query_has_the_same_number_in_every_process():
+    assert tfma_metrics._query({"user": np.array([b"anna"])}, "user") == 7_503_624_139_547_223_366
+    assert tfma_metrics._query({"user": None}, "user") == NO_QUERY
+    assert tfma_metrics._query(None, "user") == NO_QUERY

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from babelrank.components.errors import InputError, ModelError
@@ -57,6 +58,45 @@ def test_times():
     assert array(TIME, "2023-11-14T23:13:20+01:00", None) == [day, NO_TIME]
     own = RowColumn(name="ts", kind="time", time_format="%d.%m.%Y")
     assert array(own, "02.01.1970", None) == [86_400, NO_TIME]
+
+
+def encoded(column: RowColumn, found: pa.Array) -> tuple[list[Any], list[bool]]:
+    values, bad = column.encode(found, ("", "NA"))
+    return values.tolist(), bad.tolist()
+
+
+def test_columns_of_files_are_encoded_as_json_values_are():
+    texts = ["a", None, "", "5", "é"]
+    values, bad = encoded(TEXT, pa.array(texts))
+    assert [value.decode() for value in values] == array(TEXT, *texts)
+    assert not any(bad)
+    numbers = [1, 2.5, "3", None, "", "1e2", " 4 "]
+    values, bad = NUMBER.encode(pa.array([None if n is None else str(n) for n in numbers]))
+    np.testing.assert_array_equal(values, NUMBER.array(numbers, range(7)))
+    assert values.dtype == np.float32
+    times = ["1970-01-02", None, "", "86400", "1970-01-02T01:00:00+01:00"]
+    assert encoded(TIME, pa.array(times)) == (array(TIME, *times), [False] * 5)
+
+
+def test_several_categories_of_files():
+    lists = pa.array([["a", "b"], None, ["a", None, "3"], []])
+    assert encoded(SEVERAL, lists)[0] == [b"a;b", b"", b"a;;3", b""]
+    assert encoded(SEVERAL, lists.slice(2))[0] == [b"a;;3", b""]
+    assert encoded(SEVERAL, pa.array(["a;b", None, "\\N"]))[0] == [b"a;b", b"", b""]
+    assert encoded(SEVERAL, pa.array(["\x1fa\x1fb", "c;d"]))[0] == [b"a;b", b"c;d"]
+    assert encoded(SEVERAL, pa.array([1, None]))[0] == [b"1", b""]
+
+
+def test_values_of_files_that_ingest_refuses():
+    found = pa.array(["1", "inf", "1_000", "x", "NA", "1e400"])
+    values, bad = NUMBER.encode(found, ("", "NA"))
+    assert bad.tolist() == [False, True, True, True, False, True]
+    np.testing.assert_array_equal(values, [1] + [np.nan] * 5)
+    assert encoded(TEXT, pa.array([["a"], ["a", "b"], []])) == (
+        [b"a", b"", b""],
+        [False, True, False],
+    )
+    assert encoded(TIME, pa.array(["noon", "NA"])) == ([NO_TIME] * 2, [True, False])
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from babelrank.components.errors import InputError, ModelError
+from babelrank.components.serving.line_quarantine import LineQuarantine
 from babelrank.components.serving.model_rows import RowColumn, RowsDescription
 from babelrank.components.serving.predict import Predictor
 
@@ -95,6 +97,34 @@ def test_errors_name_the_line_even_after_blank_ones(
 ):
     with pytest.raises(InputError, match=message):
         list(predictor.predict(["{}", "", "{}", line, "{}"], batch))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1024])
+def test_bad_lines_go_to_the_quarantine(predictor: Predictor, batch: int, tmp_path: Path):
+    lines = [
+        b'{"price": 1}\n',
+        b"\n",
+        b"caf\xe9\r\n",
+        b'{"price": "x"}\n',
+        b"[" * 100_000,
+        b"3",
+        b"{}",
+    ]
+    with LineQuarantine(tmp_path / "bad.jsonl", "here") as quarantine:
+        found = list(predictor.predict(lines, batch, quarantine))
+    assert found == [{"score": score} for score in (1.0, None, None, None, None, 0.0)]
+    rows = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    rows.sort(key=lambda row: row["position"])
+    assert [(row["file"], row["position"], row["reason"]) for row in rows] == [
+        ("here", "line 3", "bad_json"),
+        ("here", "line 4", "bad_value"),
+        ("here", "line 5", "bad_json"),
+        ("here", "line 6", "bad_json"),
+    ]
+    assert rows[0]["raw"] == "caf\ufffd"
+    assert rows[1]["detail"] == "line 4: price: got 'x'; takes a number or null."
+    assert len(rows[2]["raw"]) == 1000
+    assert quarantine.count == 4
 
 
 def test_what_comes_before_a_bad_batch_is_given(predictor: Predictor):

@@ -12,7 +12,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
-from babelrank.components.serving.manifest import Manifest, digest
+from babelrank.components.serving.check_component import bless
+from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.manifest import Manifest, digest, verify
 from babelrank.components.serving.push import Executor
 from babelrank.components.serving.versions import Ledger, RolledBack, versions
 
@@ -29,6 +31,19 @@ class Pushing:
         (self.path / "saved_model.pb").write_text("one")
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.set_int_custom_property("blessed", 1)
+        self.check: list[Any] = []
+
+    def checked(self, ok: bool, warmup: str = "") -> None:
+        """Adds the blessing of a serving check."""
+        check = standard_artifacts.InfraBlessing()
+        check.uri = str(self.serving.parent / "check")
+        folder = Path(check.uri)
+        folder.mkdir()
+        finding = CheckFinding(ok=ok, text="score is [nan] in row 0.")
+        bless(check, CheckReport(ok=ok, findings=(finding,), command="babelrank check /m"))
+        if warmup:
+            (folder / "tf_serving_warmup_requests").write_text(warmup)
+        self.check = [check]
 
     def push(self, custom: dict[str, Any] | None = None) -> Any:
         """Runs the executor; returns the artifact that it makes."""
@@ -36,7 +51,11 @@ class Pushing:
         where = pusher_pb2.PushDestination()
         where.filesystem.base_directory = str(self.serving)
         Executor(base_executor.BaseExecutor.Context(pipeline_run_id="run-1")).Do(
-            {"model": [self.model], "model_blessing": [self.blessing]},
+            {
+                "model": [self.model],
+                "model_blessing": [self.blessing],
+                "infra_blessing": self.check,
+            },
             {"pushed_model": [pushed]},
             {
                 "push_destination": json_format.MessageToJson(where),
@@ -69,12 +88,42 @@ def test_a_blessed_model_is_pushed_with_what_the_gate_measured(pushing: Pushing)
     assert again.get_int_custom_property("new_version") == 0
 
 
+def test_the_manifest_says_that_the_blessing_was_forced(pushing: Pushing):
+    pushing.blessing.set_string_custom_property("forced", "a holiday")
+    pushing.push()
+    (version,) = versions(pushing.serving)
+    manifest = Manifest.of(version)
+    assert manifest is not None
+    assert manifest.forced == "a holiday"
+
+
 def test_what_is_not_blessed_is_not_pushed(pushing: Pushing):
     pushing.blessing.set_int_custom_property("blessed", 0)
     pushed = pushing.push({"enabled": True})
     assert pushed.get_int_custom_property("pushed") == 0
     assert pushed.get_string_custom_property("not_pushed") == ""
     assert not pushing.serving.exists()
+
+
+def test_what_cannot_be_served_is_not_pushed(pushing: Pushing):
+    pushing.checked(ok=False)
+    pushed = pushing.push()
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert pushed.get_string_custom_property("not_pushed") == (
+        "the serving check refused it: score is [nan] in row 0. Repeat it: babelrank check /m"
+    )
+    pushing.blessing.set_int_custom_property("blessed", 0)  # then that is the reason
+    assert pushing.push().get_string_custom_property("not_pushed") == ""
+    assert not pushing.serving.exists()
+
+
+def test_requests_for_the_warmup_go_along(pushing: Pushing):
+    pushing.checked(ok=True, warmup="some requests")
+    assert pushing.push().get_int_custom_property("pushed") == 1
+    (version,) = versions(pushing.serving)
+    extra = version / "assets.extra" / "tf_serving_warmup_requests"
+    assert extra.read_text() == "some requests"
+    assert verify(version).warmup != ""
 
 
 def test_nothing_is_pushed_where_that_is_off(pushing: Pushing):

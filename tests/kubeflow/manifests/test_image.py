@@ -11,8 +11,8 @@ Stage = list[tuple[str, str]]
 """The instructions of a stage and what they are given."""
 
 
-def stages() -> list[Stage]:
-    text = (K8S / "Dockerfile").read_text("utf-8")
+def stages(file: str = "Dockerfile") -> list[Stage]:
+    text = (K8S / file).read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     found: list[Stage] = [[]]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
