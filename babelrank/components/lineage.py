@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ml_metadata as mlmd
@@ -54,8 +54,10 @@ class Lineage:
 
     def good_models(
         self, signs: Sequence[artifact.Artifact]
-    ) -> list[tuple[int, artifact.Artifact]]:
+    ) -> Iterator[tuple[int, artifact.Artifact]]:
         """Ids of the good models beside what says so: the last trained, or last pushed, first.
+
+        A blessed model that the serving check refused is none: it was never served.
 
         Args:
             signs: Blessings or pushes, or both: then models that are blessed come first.
@@ -68,7 +70,22 @@ class Lineage:
                 pushed += [(model, sign) for model in self.inputs(sign.id, MODEL)]
         blessed.sort(key=lambda found: found[0], reverse=True)
         pushed.sort(key=lambda found: found[1].id, reverse=True)
-        return blessed + pushed
+        for number, sign in blessed:
+            if not self._cannot_be_served(number):
+                yield number, sign
+        yield from pushed
+
+    def _cannot_be_served(self, model_id: int) -> bool:
+        """Whether the last serving check of a model refused it."""
+        events = self._store.get_events_by_artifact_ids([model_id])
+        users = sorted({event.execution_id for event in events if event.type in _INPUTS})
+        made = self._store.get_events_by_execution_ids(users) if users else []
+        outputs = {event.artifact_id for event in made if event.type in _OUTPUTS}
+        for one in sorted(outputs, reverse=True):
+            found, kind = self.read(one)
+            if kind == standard_artifacts.InfraBlessing.TYPE_NAME:
+                return found.get_int_custom_property("blessed") == 0
+        return False
 
     def upstream(self, artifact_id: int, type_name: str) -> artifact.Artifact | None:
         """The nearest artifact of a type that went into one, breadth first, or None."""

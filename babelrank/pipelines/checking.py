@@ -12,7 +12,7 @@ from babelrank.components.errors import InputError
 from babelrank.pipelines.running import PUSHED, REFUSED
 
 if TYPE_CHECKING:
-    from babelrank.components.serving.check_report import CheckReport, Latency
+    from babelrank.components.serving.check.report import CheckReport, Latency
     from babelrank.components.serving.config import ServingConfig
 
 HELP = """Loads the model in a fresh process and asks every signature: one example and many, none,
@@ -85,8 +85,8 @@ def _speed(one: Latency) -> str:
 
 def _check(given: argparse.Namespace) -> int:
     from babelrank.components.serving import model_folder
-    from babelrank.components.serving.check import check
-    from babelrank.components.serving.check_job import Job
+    from babelrank.components.serving.check.job import Job
+    from babelrank.components.serving.check.supervisor import check
 
     for path in (given.requests, given.reference):
         if path is not None and not path.is_file():

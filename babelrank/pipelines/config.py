@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -218,8 +219,11 @@ PipelineConfig = RankingConfig | TranslationConfig
 
 
 def _check_name(name: str) -> None:
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise ConfigError(f"name: got {name!r}; takes letters, digits, - and _.")
+    if not re.fullmatch(r"[^\W_][\w-]{0,99}", name):
+        raise ConfigError(
+            f"name: got {name!r:.120}; takes at most 100 letters, digits, - and _, a letter or a "
+            "digit first."
+        )
 
 
 def _takes(key: str, names: Sequence[str]) -> str:

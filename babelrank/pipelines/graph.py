@@ -23,7 +23,7 @@ from babelrank.components.evaluation import data_facts, drift_component, serving
 from babelrank.components.evaluation.evaluator import Evaluator
 from babelrank.components.ingest.config import EVAL, TRAIN
 from babelrank.components.schema import Schema
-from babelrank.components.serving.check_component import serving_check
+from babelrank.components.serving.check.component import serving_check
 from babelrank.components.serving.push import ENABLED, Pusher
 from babelrank.components.training import last_model
 from babelrank.components.training.tf_job_executor import Executor
@@ -31,8 +31,12 @@ from babelrank.pipelines import beam
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
 
-NEVER_CACHED = ("Pusher",)
-"""Nodes that always run: a push is idempotent, and what it wrote may have been deleted."""
+NEVER_CACHED = ("ServingCheck", "Pusher")
+"""Nodes that always run: a push is idempotent, and what it wrote may have been deleted; a serving
+check measures, and what refused a model once may have been a busy machine."""
+
+EXPORT = 2
+"""Rises when what a training exports changes, so that older models are trained again."""
 
 
 def pipeline(config: PipelineConfig, layout: Layout, components: Sequence[Any]) -> tfx.dsl.Pipeline:
@@ -128,7 +132,9 @@ def trainer(
         custom_config={
             **sections,
             "work_directory": str(layout.training),
-            "babelrank": babelrank.__version__,  # a new version does not hit an old cache
+            # What another version trained, or exported in another way, is no cache.
+            "babelrank": babelrank.__version__,
+            "export": EXPORT,
         },
     )
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from babelrank.components.config import from_dict, load_yaml, to_dict
 from babelrank.components.errors import ConfigError
-from babelrank.components.serving.batch_config import BatchConfig
+from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.pipelines import beam, options
 from babelrank.pipelines.prediction_progress import shown
 from babelrank.pipelines.running import PUSHED
 
 if TYPE_CHECKING:
     from babelrank.components.ingest.summary import Summary
-    from babelrank.components.serving.batch_job import Job
-    from babelrank.components.serving.batch_shards import InputFile
+    from babelrank.components.serving.batch.job import Job
+    from babelrank.components.serving.batch.shards import InputFile
 
 SETTINGS = "job.json"
 
@@ -108,7 +108,9 @@ def predict(given: argparse.Namespace) -> int:
     with locked(given.output), quiet(given.output / "log.txt") as stream:
         display = Display(stream)
         with display.waiting("Loading Beam"):
-            from babelrank.components.serving import batch_job, batch_model, model_folder
+            from babelrank.components.serving import model_folder
+            from babelrank.components.serving.batch import job as batch_job
+            from babelrank.components.serving.batch import model as batch_model
 
             model = model_folder.newest(given.model)
             _verify(model)
@@ -185,8 +187,8 @@ def _verify(model: Path) -> None:
 
 def _job(model: Path, task: str, config: BatchConfig, out: Path) -> Job:
     """The job; its settings are kept in the folder, and others are refused there."""
-    from babelrank.components.serving.batch_job import Job
-    from babelrank.components.serving.batch_shards import Shards
+    from babelrank.components.serving.batch.job import Job
+    from babelrank.components.serving.batch.shards import Shards
     from babelrank.components.serving.manifest import digest
 
     settings = to_dict(config)
@@ -229,7 +231,7 @@ def _work(items: Sequence[Any], job: Job, arguments: list[str]) -> None:
     import apache_beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from babelrank.components.serving import batch_job
+    from babelrank.components.serving.batch import job as batch_job
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     pipeline = apache_beam.Pipeline(options=PipelineOptions(arguments))
@@ -245,7 +247,7 @@ def words(summary: Summary, out: Path, rows: int, seconds: float) -> str:
         rows: Rows of this very run.
         seconds: Its duration.
     """
-    from babelrank.components.serving.batch_writer import PREDICTED
+    from babelrank.components.serving.batch.writer import PREDICTED
 
     bad = sum(summary.quarantined.values())
     speed = f", {rows / seconds:,.0f} rows/s" if rows else ", nothing was left to do"

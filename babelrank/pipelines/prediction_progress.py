@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from babelrank.components.serving.batch_config import TFRECORD
+from babelrank.components.serving.batch.config import TFRECORD
 
 if TYPE_CHECKING:
-    from babelrank.components.serving.batch_job import Job
-    from babelrank.components.serving.batch_shards import InputFile
+    from babelrank.components.serving.batch.job import Job
+    from babelrank.components.serving.batch.shards import InputFile
 
 _SAMPLE = 1 << 20
 _OFTEN = 1.0

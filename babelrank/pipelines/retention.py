@@ -27,6 +27,7 @@ from babelrank.pipelines.history import PastRun, past_runs, remember
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.lease import alone
 from babelrank.pipelines.rollback import serving_folder
+from babelrank.pipelines.run_index import write_index
 from babelrank.pipelines.schedule import data_inputs
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def clean(config: PipelineConfig, out: Path, dry_run: bool = False) -> dict[str,
             remember(layout.runs, [one for one in past_runs(layout.runs) if one.run_id in going])
             for path in (*waste.runs, *waste.outputs, *waste.checkpoints):
                 shutil.rmtree(path)
+            if waste.runs:
+                write_index(out)
     return freed
 
 

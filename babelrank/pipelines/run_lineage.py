@@ -13,7 +13,7 @@ from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import Station
 from babelrank.components.evaluation.verdict import OVERALL, values
 from babelrank.components.evaluation.wording import figure, in_order, label, number, span_list
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check.report import CheckReport
 from babelrank.components.translation.vocabulary import SUBWORDS, read_summary
 from babelrank.pipelines import data_summary
 from babelrank.pipelines.config import PipelineConfig

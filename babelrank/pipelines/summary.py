@@ -22,8 +22,8 @@ from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.redaction import without_rows
 from babelrank.components.evaluation.report import Charts, RunSummary, SliceRow
 from babelrank.components.evaluation.verdict import OVERALL, intervals, p_values, values
-from babelrank.components.serving import check_report
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check import report as check_report
+from babelrank.components.serving.check.report import CheckReport
 from babelrank.components.serving.push import NOT_PUSHED
 from babelrank.pipelines import data_summary, ranking_summary, run_lineage, translation_summary
 from babelrank.pipelines.config import PipelineConfig, RankingConfig

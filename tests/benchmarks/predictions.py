@@ -104,9 +104,10 @@ def _files(folder: Path) -> int:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from babelrank.components.serving import batch_job, batch_model
-    from babelrank.components.serving.batch_config import BatchConfig
-    from babelrank.components.serving.batch_shards import Shards
+    from babelrank.components.serving.batch import job as batch_job
+    from babelrank.components.serving.batch import model as batch_model
+    from babelrank.components.serving.batch.config import BatchConfig
+    from babelrank.components.serving.batch.shards import Shards
     from babelrank.pipelines.beam import BeamConfig, arguments
 
     config = BatchConfig(keep=("c0",))

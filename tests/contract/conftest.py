@@ -20,7 +20,7 @@ from babelrank.components.ranking.config import (
 from babelrank.components.ranking.preprocessing import Columns, model_features
 from babelrank.components.ranking.task import RankingTask, RankingTaskConfig
 from babelrank.components.serving import warmup
-from babelrank.components.serving.check_doors import doors
+from babelrank.components.serving.check.doors import doors
 from babelrank.components.serving.versions import push
 from babelrank.components.translation import config as translation_config
 from babelrank.components.translation import signatures as translation_signatures

@@ -51,7 +51,7 @@ def test_printed_default_loads_and_holds_the_defaults(tmp_path: Path):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"name": "my pipeline"}, r"^name: got 'my pipeline'; takes letters, digits, - and _"),
+        ({"name": "my pipeline"}, r"^name: got 'my pipeline'; takes at most 100 letters"),
         ({"name": ""}, "^name: got ''"),
         ({"splits": {"by": "time"}}, r"^splits\.by: time needs data\.timestamp"),
         (

@@ -24,8 +24,8 @@ from babelrank.components.errors import ConfigError, ModelError
 from babelrank.components.ingest.blocks import BadRow, Location
 from babelrank.components.ingest.summary import Summary
 from babelrank.components.serving import manifest
-from babelrank.components.serving.batch_config import BatchConfig
-from babelrank.components.serving.batch_shards import InputFile
+from babelrank.components.serving.batch.config import BatchConfig
+from babelrank.components.serving.batch.shards import InputFile
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.versions import push
 from babelrank.pipelines import predicting, prediction_progress

@@ -10,7 +10,7 @@ from typing import Any
 from babelrank.components.evaluation.evaluator import Verdict
 from babelrank.components.evaluation.report import StepSummary
 from babelrank.components.evaluation.verdict import OVERALL
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check.report import CheckReport
 from babelrank.pipelines import run_lineage
 from babelrank.pipelines.record import RunRecord
 

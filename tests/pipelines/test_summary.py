@@ -20,7 +20,7 @@ from babelrank.components.evaluation.report_config import ReportConfig
 from babelrank.components.evaluation.sentences import headline
 from babelrank.components.evaluation.verdict import OVERALL, Finding
 from babelrank.components.ingest import summary as ingest_summary
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
 from babelrank.components.translation import coverage, subwords
 from babelrank.components.translation.config import VocabularyConfig
 from babelrank.components.translation.counting import SideCounts

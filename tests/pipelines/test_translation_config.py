@@ -81,7 +81,7 @@ def moses(**files: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"name": "my pipeline"}, r"^name: got 'my pipeline'; takes letters, digits, - and _"),
+        ({"name": "my pipeline"}, r"^name: got 'my pipeline'; takes at most 100 letters"),
         (
             {"evaluation": {"slices": ["genre"]}},
             r"^evaluation\.slices: got genre; takes source_length or origin, or the two joined",

@@ -17,7 +17,7 @@ from babelrank.components.evaluation.report import (
     Station,
     StepSummary,
 )
-from babelrank.components.serving.check_report import CheckFinding, CheckReport, Latency
+from babelrank.components.serving.check.report import CheckFinding, CheckReport, Latency
 
 HOSTILE = (
     '<img src=x onerror="document.title=1">\u202e\x00{{7*7}}</script><script>alert(1)</script>'

@@ -21,7 +21,7 @@ from babelrank.components.evaluation.run_summary import (
 )
 from babelrank.components.evaluation.sentences import unserved
 from babelrank.components.evaluation.verdict import Finding
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
 
 ANOMALY = "Schema anomaly: "
 """How the gate's sentences on anomalies begin."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from babelrank.components.evaluation.drift import DriftReport
 from babelrank.components.evaluation.verdict import Finding
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check.report import CheckReport
 
 Point = tuple[float, float]
 

@@ -22,7 +22,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import json_utils, proto_utils
 
 from babelrank.components.lineage import FORCED, METRICS, SPANS
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check.report import CheckReport
 from babelrank.components.serving.manifest import WARMUP, Manifest, digest
 from babelrank.components.serving.versions import Ledger, RolledBack, push
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from babelrank.components.serving.check_doors import Door
+from babelrank.components.serving.check.doors import Door
 
 MOST = 1000
 """With more, TensorFlow Serving refuses to load the model."""

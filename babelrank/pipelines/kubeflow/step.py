@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from babelrank.components.errors import RESUME, BabelRankError, ConfigError
 from babelrank.components.evaluation.report import StepSummary
 from babelrank.pipelines.kubeflow.run_folder import RunFolder
+from babelrank.pipelines.memory import PeakMemory
 from babelrank.pipelines.options import interrupt_on_sigterm
 from babelrank.pipelines.record import message
 
@@ -62,13 +63,17 @@ def recorded(folder: RunFolder, name: str) -> Iterator[Callable[[str], None]]:
     folder.begin(name)
     begun = time.monotonic()
     states: list[Any] = ["ran"]
+    memory = PeakMemory()
 
     def end(state: Any, error: str | None = None) -> None:
-        seconds = time.monotonic() - begun
-        folder.end(StepSummary(name=name, state=state, seconds=seconds, error=error))
+        seconds, peak = time.monotonic() - begun, round(memory.peak_mib, 1)
+        folder.end(
+            StepSummary(name=name, state=state, seconds=seconds, error=error, memory_mib=peak)
+        )
 
     try:
-        yield states.append
+        with memory:
+            yield states.append
     except BaseException as error:
         end("failed", message(error))
         raise

@@ -26,6 +26,11 @@ class Models(Store):
         kind = standard_artifacts.ModelBlessing
         self.artifact(kind, "model_blessing", current_model_id=model.id, blessed=blessed)
 
+    def check(self, model: Any, blessed: int) -> None:
+        """A serving check of a model."""
+        verdict = self.artifact(standard_artifacts.InfraBlessing, blessed=blessed)
+        self.execution("ServingCheck", [("model", model)], [("blessing", verdict)])
+
     def found(self, candidate: Any) -> int | None:
         """Id of the model that a candidate is compared with."""
         given = {name: list(self.all.get(name, ())) for name in ("model", "model_blessing")}
@@ -65,6 +70,15 @@ def test_no_model_that_was_rolled_back(models: Models):
     first, second = models.model(), models.model()
     second.set_string_custom_property("rolled_back", "it shouts")
     assert models.found(models.model(None)) == first.id
+
+
+def test_no_model_that_the_serving_check_refused(models: Models):
+    first, second = models.model(), models.model()
+    models.check(first, 1)
+    models.check(second, 0)
+    assert models.found(models.model(None)) == first.id
+    models.check(second, 1)  # checked again, on a quieter machine
+    assert models.found(models.model(None)) == second.id
 
 
 def test_no_model_that_is_gone(models: Models):

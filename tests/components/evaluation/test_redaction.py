@@ -17,7 +17,7 @@ from babelrank.components.evaluation.report import (
     write_html,
     write_run_json,
 )
-from babelrank.components.serving.check_report import CheckFinding
+from babelrank.components.serving.check.report import CheckFinding
 from tests.report.runs import DRIFT, RANKING, REFUSED_CHECK, TRANSLATION, TRANSLATION_CHARTS
 
 CANARY = "Serinus-canaria"

@@ -17,9 +17,9 @@ import tensorflow as tf
 from babelrank.components.ranking import signatures
 from babelrank.components.ranking.preprocessing import model_features
 from babelrank.components.ranking.reference import reference
-from babelrank.components.serving.check_job import Job
-from babelrank.components.serving.check_matching import matched
-from babelrank.components.serving.check_process import Check
+from babelrank.components.serving.check.job import Job
+from babelrank.components.serving.check.matching import matched
+from babelrank.components.serving.check.process import Check
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.reference import Reference
 from tests.components.ranking.test_signatures import COLUMNS, TRAIN, network
@@ -103,7 +103,7 @@ def test_its_raw_examples_are_found(
     ]
     assert users == [b"a", b"b", b"stranger"]
     assert (found.scanned, found.complete) == (5, True)
-    monkeypatch.setattr("babelrank.components.serving.check_matching.SCANNED", 2)
+    monkeypatch.setattr("babelrank.components.serving.check.matching.SCANNED", 2)
     bounded = matched(made[2], raw, made[1])
     assert [row.example is None for row in bounded.rows] == [True, True, False]
     assert (bounded.scanned, bounded.complete) == (2, False)

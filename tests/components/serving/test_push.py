@@ -12,8 +12,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 
-from babelrank.components.serving.check_component import bless
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.check.component import bless
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
 from babelrank.components.serving.manifest import Manifest, digest, verify
 from babelrank.components.serving.push import Executor
 from babelrank.components.serving.versions import Ledger, RolledBack, versions

@@ -10,8 +10,8 @@ from babelrank.components.errors import ConfigError, ModelError
 from babelrank.components.serving import operations, tf_serving
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.tf_serving import CORE, TEXT, Missing
-from tests.components.serving import check_models
-from tests.components.serving.check_models import Model, sound
+from tests.components.serving.check import models as check_models
+from tests.components.serving.check.models import Model, sound
 
 SUBWORDS = {"NormalizeUTF8", "SentencepieceOp", "SentencepieceTokenizeOp"}
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from babelrank.components.serving.check_doors import example
-from babelrank.components.serving.check_job import Job
-from babelrank.components.serving.check_process import Check
+from babelrank.components.serving.check.doors import example
+from babelrank.components.serving.check.job import Job
+from babelrank.components.serving.check.process import Check
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.model_rows import RowColumn
 from babelrank.components.serving.reference import Reference, ReferenceRow
@@ -41,7 +41,7 @@ class Store:
 
 def test_the_served_model_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # Of 10,000 subwords, which these few make, attention would take a minute.
-    monkeypatch.setattr("babelrank.components.serving.check_cases.LONG", 300)
+    monkeypatch.setattr("babelrank.components.serving.check.cases.LONG", 300)
     text = "a red green house car the ein rotes grünes haus auto das und and"
     proto = subwords.train({word: 3 for word in text.split()}, VocabularyConfig(size=40))
     tf.keras.utils.set_random_seed(3)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import babelrank
 from babelrank.components.config import to_dict
-from babelrank.components.serving.check_job import LOG, RESULT, Job, Stage
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.check.job import LOG, RESULT, Job, Stage
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
 from babelrank.components.serving.config import ServingConfig
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _EVERY = 0.02  # seconds between looks at the process
-_PROCESS = "babelrank.components.serving.check_process"
+_PROCESS = "babelrank.components.serving.check.process"
 
 
 def check(job: Job) -> CheckReport:

@@ -1,6 +1,6 @@
 """The process of a serving check: loads one model as a server would, and asks it.
 
-    python -m babelrank.components.serving.check_process FOLDER
+    python -m babelrank.components.serving.check.process FOLDER
 
 The folder holds a `Job`; the report goes into `result` there. TFX and Beam are not imported: what
 a server lacks must not be here either. `check.py` starts it and watches its memory and its time.
@@ -21,8 +21,8 @@ from typing import Any
 import babelrank  # noqa: F401  before TensorFlow
 from babelrank.components.errors import BabelRankError
 from babelrank.components.serving import model_folder, tf_serving
-from babelrank.components.serving.check_job import RESULT, Job, Stage
-from babelrank.components.serving.check_report import CheckFinding, CheckReport, Latency
+from babelrank.components.serving.check.job import RESULT, Job, Stage
+from babelrank.components.serving.check.report import CheckFinding, CheckReport, Latency
 
 _MIB = 1 << 20
 
@@ -88,8 +88,10 @@ class Check:
 
     def _ask(self, loaded: Any) -> None:
         """Everything that needs the loaded model."""
-        from babelrank.components.serving import check_doors, check_requests, warmup
-        from babelrank.components.serving.check_questions import Questions
+        from babelrank.components.serving import warmup
+        from babelrank.components.serving.check import doors as check_doors
+        from babelrank.components.serving.check import requests as check_requests
+        from babelrank.components.serving.check.questions import Questions
         from babelrank.components.serving.reference import Reference
 
         job, config = self._job, self._job.config
@@ -118,7 +120,7 @@ class Check:
             self._figures["warmup_requests"] = count
 
     def _speed(self, doors: list[Any], examples: list[bytes]) -> list[Latency]:
-        from babelrank.components.serving import check_latency
+        from babelrank.components.serving.check import latency as check_latency
 
         found: list[Latency] = []
         for door in doors:

@@ -23,11 +23,12 @@ from tfx.types.standard_artifacts import (
 from tfx.utils import path_utils
 
 from babelrank.components.config import from_dict, to_dict
-from babelrank.components.serving import check_requests, reference
-from babelrank.components.serving.check import check
-from babelrank.components.serving.check_job import Job
-from babelrank.components.serving.check_matching import matched
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving import reference
+from babelrank.components.serving.check import requests as check_requests
+from babelrank.components.serving.check.job import Job
+from babelrank.components.serving.check.matching import matched
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
+from babelrank.components.serving.check.supervisor import check
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.manifest import WARMUP
 from babelrank.components.serving.reference import Reference

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from babelrank.components.serving.check_answers import compare, fault, rows
+from babelrank.components.serving.check.answers import compare, fault, rows
 
 SCORE = {"score": tf.TensorSpec([None], tf.float32)}
 LISTS = {"scores": tf.TensorSpec([None, 2], tf.float32)}

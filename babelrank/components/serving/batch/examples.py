@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import RAW_LIMIT, Block, Location, Rows
-from babelrank.components.serving.batch_asking import Numbers, ask_apart
-from babelrank.components.serving.batch_config import BatchConfig
-from babelrank.components.serving.batch_lines import table
-from babelrank.components.serving.batch_rows import Issues, texts_of
+from babelrank.components.serving.batch.asking import Numbers, ask_apart
+from babelrank.components.serving.batch.config import BatchConfig
+from babelrank.components.serving.batch.lines import table
+from babelrank.components.serving.batch.rows import Issues, texts_of
 from babelrank.components.serving.model_rows import RowsDescription
 from babelrank.components.serving.predict import BATCH as ROWS
 from babelrank.components.serving.predict import Predictor

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from babelrank.components.errors import InputError
-from babelrank.components.serving import batch_text
-from babelrank.components.serving.batch_writer import row_numbers
+from babelrank.components.serving.batch import text as batch_text
+from babelrank.components.serving.batch.writer import row_numbers
 
 
 def lines(raw: bytes, block_bytes: int) -> dict[int, str]:

@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from babelrank.components.serving import check as checking
-from babelrank.components.serving.check import check, command
-from babelrank.components.serving.check_job import Job
+from babelrank.components.serving.check import supervisor as checking
+from babelrank.components.serving.check.job import Job
+from babelrank.components.serving.check.supervisor import check, command
 from babelrank.components.serving.config import ServingConfig
 from babelrank.pipelines import cli
-from tests.components.serving import check_models
-from tests.components.serving.check_models import Model, sound
+from tests.components.serving.check import models as check_models
+from tests.components.serving.check.models import Model, sound
 
 SAYS = """
 import sys
 from pathlib import Path
-from babelrank.components.serving.check_job import Stage
+from babelrank.components.serving.check.job import Stage
 Stage(doing="asking serving_default: emoji", request='{"word": "x"}').save(Path(sys.argv[1]))
 """
 
@@ -176,8 +176,8 @@ def test_the_command_that_repeats_a_check(tmp_path: Path):
 
 def test_the_process_imports_neither_tfx_nor_beam():
     script = (
-        "import sys, babelrank.components.serving.check_process, tensorflow, "
-        "babelrank.components.serving.check_questions, babelrank.components.serving.warmup;"
+        "import sys, babelrank.components.serving.check.process, tensorflow, "
+        "babelrank.components.serving.check.questions, babelrank.components.serving.warmup;"
         "print([n for n in ('tfx', 'apache_beam', 'tensorflow_transform') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from babelrank.components.serving.check_requests import raw_examples
+from babelrank.components.serving.check.requests import raw_examples
 from babelrank.components.serving.reference import Reference, ReferenceRow
 
 SCANNED = 200_000

@@ -38,11 +38,12 @@ from babelrank.components.ingest import driver
 from babelrank.components.ingest.config import SpansConfig
 from babelrank.components.ingest.executor import FILES
 from babelrank.components.ingest.spans import Inputs
-from babelrank.components.serving import batch_job, batch_model
-from babelrank.components.serving.batch_config import BatchConfig
-from babelrank.components.serving.batch_job import Job
-from babelrank.components.serving.batch_shards import InputFile, Shards
-from babelrank.components.serving.batch_writer import PREDICTED
+from babelrank.components.serving.batch import job as batch_job
+from babelrank.components.serving.batch import model as batch_model
+from babelrank.components.serving.batch.config import BatchConfig
+from babelrank.components.serving.batch.job import Job
+from babelrank.components.serving.batch.shards import InputFile, Shards
+from babelrank.components.serving.batch.writer import PREDICTED
 
 MODEL, PUSHED_MODEL, BLESSING, EXAMPLES = "model", "pushed_model", "model_blessing", "examples"
 PREDICTIONS, QUARANTINE = "predictions", "quarantine"
@@ -74,7 +75,7 @@ class Driver(driver.IngestDriver):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Predicts by Beam; see `batch_job`."""
+    """Predicts by Beam; see `job`."""
 
     def Do(
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from babelrank.components.serving.check_doors import pieces
+from babelrank.components.serving.check.doors import pieces
 from babelrank.components.serving.model_rows import RowColumn
 
 LONG = 10_000

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from babelrank.components.serving.check_doors import Door
-from babelrank.components.serving.check_report import Latency
+from babelrank.components.serving.check.doors import Door
+from babelrank.components.serving.check.report import Latency
 
 ONE, FULL = 200, 30
 """Requests that are timed at the most: for one example, and for a full batch."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.serving import model_folder
-from babelrank.components.serving.batch_config import LINE, ROW, TFRECORD, BatchConfig
-from babelrank.components.serving.batch_lines import LinesOfText, output_names
+from babelrank.components.serving.batch.config import LINE, ROW, TFRECORD, BatchConfig
+from babelrank.components.serving.batch.lines import LinesOfText, output_names
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.model_rows import RowsDescription
 from babelrank.components.serving.translate import check_nbest
@@ -52,7 +52,7 @@ class BatchModel:
             self._model: Translator | Predictor = Translator(Path(path))
             self._own: Asked = LinesOfText(self._model, config)
         else:
-            from babelrank.components.serving.batch_rows import RowsOfTables
+            from babelrank.components.serving.batch.rows import RowsOfTables
             from babelrank.components.serving.predict import Predictor
 
             self._model = Predictor(Path(path))
@@ -62,7 +62,7 @@ class BatchModel:
         """What a file is asked by."""
         if self._config.format_of(path, self.task) != TFRECORD:
             return self._own
-        from babelrank.components.serving.batch_examples import Examples
+        from babelrank.components.serving.batch.examples import Examples
 
         return Examples(self._model, self._config)
 

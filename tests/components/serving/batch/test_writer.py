@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 
 from babelrank.components.ingest.blocks import BadRow, Block, Location
-from babelrank.components.serving.batch_writer import json_lines, row_numbers
+from babelrank.components.serving.batch.writer import json_lines, row_numbers
 
 
 def test_json_lines():

@@ -12,9 +12,9 @@ from tfx.components.util import model_utils
 from tfx.types import standard_artifacts
 
 from babelrank.components.config import to_dict
-from babelrank.components.serving import check_component
-from babelrank.components.serving.check_job import Job
-from babelrank.components.serving.check_report import CheckFinding, CheckReport
+from babelrank.components.serving.check import component as check_component
+from babelrank.components.serving.check.job import Job
+from babelrank.components.serving.check.report import CheckFinding, CheckReport
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.reference import Reference, ReferenceRow
 

@@ -14,8 +14,8 @@ from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.jsonl_reader import LIST_SEPARATOR
 from babelrank.components.ingest.tables import read_blocks
-from babelrank.components.serving.batch_asking import Numbers, ask_apart
-from babelrank.components.serving.batch_config import BatchConfig
+from babelrank.components.serving.batch.asking import Numbers, ask_apart
+from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.predict import BATCH, Predictor
 
 Mask = npt.NDArray[np.bool_]

@@ -19,10 +19,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from babelrank.components.errors import BadRowsError, ConfigError, InputError
 from babelrank.components.ingest.summary import Summary
-from babelrank.components.serving import batch_job, batch_model
-from babelrank.components.serving.batch_config import BatchConfig
-from babelrank.components.serving.batch_job import Item, Job
-from babelrank.components.serving.batch_shards import Shards
+from babelrank.components.serving.batch import job as batch_job
+from babelrank.components.serving.batch import model as batch_model
+from babelrank.components.serving.batch.config import BatchConfig
+from babelrank.components.serving.batch.job import Item, Job
+from babelrank.components.serving.batch.shards import Shards
 from babelrank.components.serving.predict import Predictor
 from babelrank.components.serving.translate import Translator
 

@@ -23,10 +23,10 @@ from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import Block
 from babelrank.components.ingest.summary import Summary, total
 from babelrank.components.remote import own_errors
-from babelrank.components.serving.batch_config import BatchConfig
-from babelrank.components.serving.batch_model import ROWS_PER_SHARD, BatchModel, numbering
-from babelrank.components.serving.batch_shards import InputFile, Shards, write_text
-from babelrank.components.serving.batch_writer import PREDICTED, ShardWriter
+from babelrank.components.serving.batch.config import BatchConfig
+from babelrank.components.serving.batch.model import ROWS_PER_SHARD, BatchModel, numbering
+from babelrank.components.serving.batch.shards import InputFile, Shards, write_text
+from babelrank.components.serving.batch.writer import PREDICTED, ShardWriter
 
 _OFTEN = 1.0
 """Seconds between two notes of a worker on how far it is."""

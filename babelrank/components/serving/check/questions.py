@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from babelrank.components.serving import check_answers
-from babelrank.components.serving.check_answers import Difference, Row
-from babelrank.components.serving.check_cases import Case, cases
-from babelrank.components.serving.check_doors import Arrays, Door
-from babelrank.components.serving.check_requests import readable
+from babelrank.components.serving.check import answers as check_answers
+from babelrank.components.serving.check.answers import Difference, Row
+from babelrank.components.serving.check.cases import Case, cases
+from babelrank.components.serving.check.doors import Arrays, Door
+from babelrank.components.serving.check.requests import readable
 from babelrank.components.serving.model_rows import RowColumn
 from babelrank.components.serving.reference import Reference, ReferenceRow
 

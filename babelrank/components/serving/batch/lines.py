@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.files import open_input
-from babelrank.components.serving import batch_text
-from babelrank.components.serving.batch_asking import Numbers, ask_apart
-from babelrank.components.serving.batch_config import BatchConfig
+from babelrank.components.serving.batch import text as batch_text
+from babelrank.components.serving.batch.asking import Numbers, ask_apart
+from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.translate import BATCH, Translated, Translator, batches
 

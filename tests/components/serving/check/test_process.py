@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from babelrank.components.serving.check_doors import example
-from babelrank.components.serving.check_job import Job, Stage
-from babelrank.components.serving.check_process import Check
-from babelrank.components.serving.check_report import CheckReport
+from babelrank.components.serving.check.doors import example
+from babelrank.components.serving.check.job import Job, Stage
+from babelrank.components.serving.check.process import Check
+from babelrank.components.serving.check.report import CheckReport
 from babelrank.components.serving.config import ServingConfig
 from babelrank.components.serving.reference import Reference, ReferenceRow
-from tests.components.serving import check_models
-from tests.components.serving.check_models import COLUMNS, Model, sound
+from tests.components.serving.check import models as check_models
+from tests.components.serving.check.models import COLUMNS, Model, sound
 
 ROWS = [
     {"price": 1.0, "word": "yes", "tags": "a|b", "when": 7},

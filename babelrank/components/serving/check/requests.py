@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from babelrank.components.errors import InputError
-from babelrank.components.serving.check_doors import example
+from babelrank.components.serving.check.doors import example
 from babelrank.components.serving.model_rows import NO_TIME, RowColumn
 from babelrank.components.serving.text_lines import read_lines
 

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from babelrank.components.ingest.blocks import BadRow, Block, Rows
 from babelrank.components.ingest.summary import Summary, quarantine_line
-from babelrank.components.serving.batch_shards import InputFile, Part, Shards, write_text, written
+from babelrank.components.serving.batch.shards import InputFile, Part, Shards, write_text, written
 
 PREDICTED = "predicted"
 

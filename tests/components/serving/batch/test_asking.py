@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from babelrank.components.serving.batch_asking import ask_apart, sentence
+from babelrank.components.serving.batch.asking import ask_apart, sentence
 
 
 def halves(refused: set[int], size: int) -> list[tuple[list[int], list[int] | str]]:

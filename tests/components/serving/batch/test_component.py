@@ -17,9 +17,9 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from babelrank.components.artifacts import Predictions, Quarantine
 from babelrank.components.errors import BadRowsError, ConfigError
-from babelrank.components.serving import batch
-from babelrank.components.serving.batch import BatchPredict
-from babelrank.components.serving.batch_config import BatchConfig
+from babelrank.components.serving.batch import component as batch
+from babelrank.components.serving.batch.component import BatchPredict
+from babelrank.components.serving.batch.config import BatchConfig
 
 BEAM = [
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",

@@ -1,0 +1,1 @@
+"""The serving check: what a model must show before it is pushed."""
