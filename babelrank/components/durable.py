@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file so that a crash leaves either the old content or the new one.
 
+    Of several writers the last one wins.
+
     Raises:
-        OSError: It cannot be written; the old content is still there, and nothing beside it.
+        OSError: It cannot be written, and the old content is still there; or the new content is
+            there, and the folder could not be forced to the disk. Nothing is beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    # Containers that share a volume have the same process ids.
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with scratch.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -26,10 +32,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Forces a file's content, or a folder's list of names, to the disk."""
+    """Forces a file's content, or a folder's list of names, to the disk.
+
+    Raises:
+        OSError: It cannot be done. File systems that know it for no folder at all, such as mounted
+            buckets, are no error.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 

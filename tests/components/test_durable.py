@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,22 @@ def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch, fai
         durable.write_text(path, "new, but")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_that_cannot_force_folders(tmp_path: Path, monkeypatch):
+    fsync = os.fsync
+
+    def unknown_for_folders(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", unknown_for_folders)
+    durable.write_text(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "new"
+    monkeypatch.setattr(os, "fsync", lambda handle: unknown_for_folders(-1))
+    with pytest.raises(OSError):
+        durable.sync(tmp_path / "file")
 
 
 def test_a_tree_is_forced_to_disk_whole(tmp_path: Path, monkeypatch):
