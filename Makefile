@@ -59,9 +59,9 @@ format: setup ## let ruff format and repair the sources
 	$(bin)/ruff format .
 	$(bin)/ruff check --fix .
 
-fuzz: setup ## hostile input for an hour (ARGS="SECONDS [TARGET...]": so long for each); Python 3.11
+fuzz: setup ## hostile input for an hour, Python 3.11 (ARGS="SECONDS [TARGET...]": only these)
 	scripts/fuzz $(or $(ARGS),200)
-	BABELRANK_FUZZ_RANDOM=1 BABELRANK_FUZZ_EXAMPLES=1000 $(bin)/python -m pytest tests/fuzz
+	$(if $(word 2,$(ARGS)),,BABELRANK_FUZZ_RANDOM=1 BABELRANK_FUZZ_EXAMPLES=1000 $(bin)/python -m pytest tests/fuzz)
 
 bench: setup ## measure ourselves against the peers; writes benchmarks.json
 	$(bin)/python -m tests.benchmarks $(ARGS)

@@ -20,9 +20,11 @@ TIME = "timestamp"
 
 
 def serialized(row: dict[str, Any]) -> bytes:
-    """A row as a `tf.Example`, in which what is missing is left out."""
+    """A row as a `tf.Example`, in which what is missing (or `null`) is left out."""
     made = tf.train.Example()
     for name, given in row.items():
+        if given is None:
+            continue
         feature = made.features.feature[name]
         for one in given if isinstance(given, list) else [given]:
             if name == TIME:

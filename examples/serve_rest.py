@@ -25,6 +25,9 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         sys.exit(f"{url}: {error.code}: {error.read().decode(errors='replace')}")
+    except (urllib.error.URLError, TimeoutError) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(f"{url}: no answer ({reason}). Is the server running, and is this its address?")
 
 
 def signatures(model: str) -> dict[str, Any]:

@@ -119,8 +119,11 @@ def load_yaml(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> 
 def apply_override(data: dict[str, Any], assignment: str) -> None:
     """Sets one dotted key in place, such as `training.steps=500`.
 
+    Sections on the way are copied: in YAML an alias makes one mapping stand in two places.
+
     Raises:
-        ConfigError: No `=`, or a path through something that is no mapping.
+        ConfigError: No `=`, a value that is no plain data, or a path through something that is
+            no mapping.
     """
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
@@ -131,16 +134,17 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
     for parent in parents:
         if node.get(parent) is None:
             node[parent] = {}
-        node = node[parent]
-        if not isinstance(node, dict):
-            raise ConfigError(f"--set {dotted}: {parent} holds {_show(node)}, not a mapping.")
+        inner = node[parent]
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {dotted}: {parent} holds {_show(inner)}, not a mapping.")
+        node[parent] = node = dict(inner)
     node[last] = value
 
 
 def _override_value(text: str, where: str) -> Any:
     try:
         return yaml_text.loads(text, where)
-    except ConfigError:
+    except yaml_text.NotYaml:
         # A text such as `> 15`, which means something else in YAML.
         return yaml_text.checked(text.strip(), where)
 
@@ -198,7 +202,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             return _convert(inner[0], value, key)
         if type(value) not in inner:  # not isinstance: true is no number
             raise ConfigError(f"{key}: got {_show(value)}; takes {_describe(hint)}.")
-        return value
+        return _scalar(type(value), value, key)
     if dataclasses.is_dataclass(hint):
         shorthand = getattr(hint, "from_shorthand", None)
         if value is None and shorthand is None:  # a section whose keys are all commented out
@@ -259,8 +263,8 @@ def _number(value: Any, key: str) -> float:
 
 
 _INT_LIMIT = 1 << 63
-_UNQUOTED = (bool, int, float, datetime.date)
 _QUOTES = "Quotes make it text."
+_UNQUOTED = (bool, int, float, datetime.date)
 """YAML 1.1 takes `no` (Norwegian) for false, and 2024-01-31 for a date."""
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

@@ -22,8 +22,12 @@ MOST_VALUES = 100_000
 """Most keys and values, each alias counted as what it stands for."""
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What PyYAML raises for a value that is not of its tag, such as `!!int x` or `2024-13-01`."""
+
+
+class NotYaml(ConfigError):
+    """The text means something else than YAML, such as `> 15`."""
 
 
 def loads(text: str, where: str) -> Any:
@@ -34,14 +38,19 @@ def loads(text: str, where: str) -> Any:
         where: Where it stands, for messages.
 
     Raises:
-        ConfigError: It is not valid YAML, or not plain data.
+        NotYaml: YAML's grammar does not take it.
+        ConfigError: It is YAML, but not plain data, or too much of it.
     """
     if len(text) > LONGEST:
         raise ConfigError(f"{where}: longer than {LONGEST:,} characters; is it a configuration?")
     try:
         return yaml.load(text, Loader=_PlainLoader)
-    except yaml.YAMLError as error:
+    except _Refused as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from error
+    except yaml.YAMLError as error:
+        raise NotYaml(f"{where}: not valid YAML: {error}") from error
+    except _UNREADABLE as error:  # as of `"\U00110000"`, in PyYAML's scanner
+        raise ConfigError(f"{where}: not valid YAML: {error!s:.100}.") from error
     except RecursionError:
         raise ConfigError(f"{where}: not valid YAML: nested too deeply.") from None
 
@@ -130,5 +139,9 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return []
 
 
-def _problem(node: yaml.Node, words: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, words, node.start_mark)
+class _Refused(yaml.constructor.ConstructorError):  # type: ignore[misc]
+    """What is well-formed YAML, but taken by no configuration."""
+
+
+def _problem(node: yaml.Node, words: str) -> _Refused:
+    return _Refused(None, None, words, node.start_mark)

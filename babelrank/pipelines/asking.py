@@ -98,7 +98,7 @@ def positive(text: str) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from babelrank.components.serving import model_folder
+    from babelrank.components.serving import manifest, model_folder
 
     if options.input is not None:
         if options.quarantine is not None:
@@ -106,16 +106,18 @@ def _predict(options: argparse.Namespace) -> int:
         return predicting.predict(options)
     predicting.check_absent(options)
     _hush()
-    task = model_folder.task_of(model_folder.newest(options.model))
+    model = model_folder.newest(options.model)
+    manifest.verify_if_sealed(model)
+    task = model_folder.task_of(model)
     # A person at a terminal wants an answer after each line.
     batch = 1 if sys.stdin.isatty() else options.batch_size or BATCHES[task]
     if task != "translation" and options.nbest is not None:
         raise ConfigError(f"--nbest: {options.model} is a {task} model; takes a translation model.")
     with _quarantine(options.quarantine) as quarantine:
         if task == "translation":
-            _translate(options.model, batch, options.nbest, quarantine)
+            _translate(model, batch, options.nbest, quarantine)
         else:
-            _score(options.model, batch, quarantine)
+            _score(model, batch, quarantine)
     return 0
 
 
@@ -166,11 +168,13 @@ def _translate(
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from babelrank.components.serving import model_folder
+    from babelrank.components.serving import manifest, model_folder
     from babelrank.components.serving.text_lines import read_lines
 
     _hush()
-    task = model_folder.task_of(model_folder.newest(options.model))
+    model = model_folder.newest(options.model)
+    manifest.verify_if_sealed(model)
+    task = model_folder.task_of(model)
     if task != "translation":
         raise ConfigError(f"{options.model} is a {task} model; evaluate takes a translation model.")
     source = read_lines(options.source)
@@ -186,7 +190,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from babelrank.components.serving.translate import Translator
 
     with _silent():
-        translator = Translator(options.model)
+        translator = Translator(model)
     answers = translator.translate(source, options.batch_size or BATCHES[task])
     translations = [answer.best for answer in _shown(answers, len(source))]
     if options.output is not None:

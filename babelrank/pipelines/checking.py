@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelrank.components.config import apply_override, from_dict
 from babelrank.components.errors import InputError
+from babelrank.pipelines import options
 from babelrank.pipelines.running import PUSHED, REFUSED
 
 if TYPE_CHECKING:
@@ -84,15 +85,20 @@ def _speed(one: Latency) -> str:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from babelrank.components.serving import model_folder
+    from babelrank.components.serving import manifest, model_folder
     from babelrank.components.serving.check.job import Job
     from babelrank.components.serving.check.supervisor import check
 
     for path in (given.requests, given.reference):
         if path is not None and not path.is_file():
             raise InputError(f"{path}: there is no such file.")
+    if given.warmup is not None and not given.warmup.resolve().parent.is_dir():
+        raise InputError(f"{given.warmup}: there is no such folder; make it first.")
+    options.interrupt_on_sigterm()  # or the process of the check would go on without its limits
+    model = model_folder.newest(given.model).resolve()
+    manifest.verify_if_sealed(model)
     job = Job(
-        model=model_folder.newest(given.model).resolve(),
+        model=model,
         config=_config(given.set),
         requests=_resolved(given.requests),
         reference=_resolved(given.reference),

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
@@ -27,7 +26,7 @@ def conclude(
 ) -> RunSummary:
     """Writes the report and run.json of a run into its folder, and copies into the output folder.
 
-    The index of all runs is written anew. Whoever wants to know of refusals and failures is told.
+    Whoever wants to know of refusals and failures is told. The index of all runs is written anew.
 
     Args:
         config: The configuration of the run.
@@ -41,9 +40,8 @@ def conclude(
     write_html(summary, charts, folder / REPORT)
     for name in (REPORT, RUN):  # the latest ones, where they are easy to find
         shutil.copyfile(folder / name, out / name)
-    for problem in (_index(out), notify.tell(config.notify, summary, out / REPORT)):
-        if problem is not None:
-            sys.stderr.write(f"babelrank: warning: {problem}\n")
+    _warn(notify.tell(config.notify, summary, out / REPORT))
+    _warn(_index(out))  # after it: other runs' files must not keep anybody from hearing of this one
     return summary
 
 
@@ -51,6 +49,11 @@ def _index(out: Path) -> str | None:
     """Writes the index; what went wrong, if something did: a run is what it is without it."""
     try:
         write_index(out)
-    except (BabelRankError, OSError) as error:
-        return f"the index of all runs was not written: {error}"
+    except Exception as error:
+        return f"the index of all runs was not written: {type(error).__name__}: {error}"
     return None
+
+
+def _warn(problem: str | None) -> None:
+    if problem is not None:
+        sys.stderr.write(f"babelrank: warning: {problem}\n")

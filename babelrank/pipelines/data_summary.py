@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from tfx.types import standard_artifacts
 
@@ -66,10 +65,7 @@ def anomalies(artifacts: RunArtifacts) -> tuple[str, ...]:
         return ()
     artifact = standard_artifacts.ExampleAnomalies()
     artifact.set_mlmd_artifact(stored)
-    return tuple(
-        f"{one.feature or 'the data'} ({', '.join(one.splits)}): {one.text.rstrip('.')}."
-        for one in read_anomalies(artifact)
-    )
+    return tuple(one.sentence() for one in read_anomalies(artifact))
 
 
 def drift(artifacts: RunArtifacts) -> DriftReport | None:
@@ -83,4 +79,4 @@ def _ingested(artifacts: RunArtifacts) -> Summary | None:
     artifact = artifacts.get("Ingest", "quarantine")
     if artifact is None:
         return None
-    return Summary.from_json((Path(artifact.uri) / "summary.json").read_text(encoding="utf-8"))
+    return Summary.load(artifact.uri)

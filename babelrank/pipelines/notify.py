@@ -1,4 +1,7 @@
-"""The message to whoever must know that a run was refused or failed: JSON, sent by POST."""
+"""The message to whoever must know that a run was refused or failed: JSON, sent by POST.
+
+Whatever a report may show, no row of the data goes out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from babelrank.components.evaluation.report import RunSummary, StepSummary, verdict_lines
+from babelrank.components.evaluation.redaction import without_rows
+from babelrank.components.evaluation.report import Charts, RunSummary, StepSummary, verdict_lines
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.operation import NotifyConfig
 
@@ -21,6 +25,7 @@ VARIABLE = "BABELRANK_WEBHOOK"
 TOLD = ("refused", "failed")
 """States of runs that somebody is told of."""
 _PATIENCE = 10.0  # seconds
+_LEFT_OUT = "left out, as messages hold no rows"
 
 
 def tell(
@@ -29,10 +34,10 @@ def tell(
     report: Path | None,
     environment: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Sends the message about a run, if it was refused or failed and there is an address.
+    """Sends the message about a run without its rows, if it was refused or failed.
 
     Args:
-        config: Says where to.
+        config: Says where to; without an address nobody is told.
         summary: The run.
         report: Its report, if there is one.
         environment: Environment variables; None: this process's.
@@ -41,6 +46,17 @@ def tell(
         What went wrong, in a sentence; None if nothing did. Never raises: a run is what it is,
         whether or not somebody hears of it.
     """
+    safe, _ = without_rows(summary, Charts(), _LEFT_OUT)
+    return _send(config, safe, report, environment)
+
+
+def _send(
+    config: NotifyConfig,
+    summary: RunSummary,
+    report: Path | None,
+    environment: Mapping[str, str] | None = None,
+) -> str | None:
+    """Sends the message about a run as it is given; see `tell`."""
     environment = os.environ if environment is None else environment
     address = config.webhook or environment.get(VARIABLE)
     if not address or summary.status not in TOLD:
@@ -63,7 +79,10 @@ def tell(
 
 
 def could_not_begin(config: PipelineConfig, run_id: str, error: str) -> str | None:
-    """Sends the message about a run that could not begin, such as for a missing day; see `tell`."""
+    """Sends the message about a run that could not begin, such as for a missing day; see `tell`.
+
+    Its error is sent as it is: no row was read yet.
+    """
     summary = RunSummary(
         run_id=run_id,
         pipeline=config.name,
@@ -72,7 +91,7 @@ def could_not_begin(config: PipelineConfig, run_id: str, error: str) -> str | No
         started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         steps=(StepSummary(name="Plan", state="failed", error=error),),
     )
-    return tell(config.notify, summary, None)
+    return _send(config.notify, summary, None)
 
 
 def message(summary: RunSummary, report: Path | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelrank.components.config import from_dict, load_yaml, to_dict
+from babelrank.components.durable import write_text
 from babelrank.components.errors import ConfigError
 from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.pipelines import beam, options
@@ -100,7 +101,8 @@ def predict(given: argparse.Namespace) -> int:
     if given.output is None:
         raise ConfigError("--output: missing; --input needs a folder for the predictions.")
     config = _batch_config(given)
-    arguments = _beam_arguments(given)
+    where = _beam(given)
+    workers = _workers(where)
     options.interrupt_on_sigterm()
     from babelrank.pipelines.display import Display, quiet
     from babelrank.pipelines.lease import locked
@@ -108,26 +110,26 @@ def predict(given: argparse.Namespace) -> int:
     with locked(given.output), quiet(given.output / "log.txt") as stream:
         display = Display(stream)
         with display.waiting("Loading Beam"):
-            from babelrank.components.serving import model_folder
+            from babelrank.components.serving import manifest, model_folder
             from babelrank.components.serving.batch import job as batch_job
             from babelrank.components.serving.batch import model as batch_model
 
             model = model_folder.newest(given.model)
-            _verify(model)
+            manifest.verify_if_sealed(model)
             task = batch_model.check(model, config)
             files = batch_job.find(_pattern(given.input))
             for file in files:
                 config.format_of(file.path, task)
-        job = _job(model, task, config, given.output)
+        job = _job(model, task, config, given)
         job.shards.tidy()
         before = _done(files, job)
-        items = batch_job.to_do(files, job, given.workers or 1)
+        items = batch_job.to_do(files, job, workers)
         begun = time.monotonic()
         if items:
             display.say(_begun(len(files), before))
             try:
                 with shown(stream, job, files, before):
-                    _work(items, job, arguments)
+                    _work(items, job, beam.arguments(where))
             except KeyboardInterrupt:
                 display.say("Interrupted. The same command goes on from here.")
                 raise
@@ -161,39 +163,44 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def _beam_arguments(given: argparse.Namespace) -> list[str]:
+def _beam(given: argparse.Namespace) -> beam.BeamConfig:
+    """Where Beam runs."""
     if given.workers is not None and given.workers < 1:
         raise ConfigError(f"--workers: got {given.workers}; takes 1 or more.")
     if given.config is None:
         if (given.workers or 1) == 1:
-            return beam.arguments(beam.BeamConfig())
+            return beam.BeamConfig()
         several: Any = {"runner": beam.MULTI_PROCESSING, "workers": given.workers}
-        return beam.arguments(beam.BeamConfig(**several))
+        return beam.BeamConfig(**several)
     if given.workers is not None:
         raise ConfigError("--workers: the `beam` section of --config says where Beam runs.")
     from babelrank.components.serving import model_folder
 
     task = model_folder.task_of(model_folder.newest(given.model))
-    return beam.arguments(load_yaml(options.PIPELINES[task], given.config).beam)
+    return load_yaml(options.PIPELINES[task], given.config).beam
 
 
-def _verify(model: Path) -> None:
-    """Refuses a pushed model that was altered; what nobody pushed has no seal."""
-    from babelrank.components.serving import manifest
+def _workers(where: beam.BeamConfig) -> int:
+    """About how many workers there will be, at the most."""
+    if where.runner == beam.MULTI_PROCESSING:
+        return where.workers or os.cpu_count() or 1
+    return where.max_workers or where.parallelism or where.workers or 1
 
-    if (model / manifest.MANIFEST).exists():
-        manifest.verify(model)
 
+def _job(model: Path, task: str, config: BatchConfig, given: argparse.Namespace) -> Job:
+    """The job; its settings are kept in the folder, and others are refused there.
 
-def _job(model: Path, task: str, config: BatchConfig, out: Path) -> Job:
-    """The job; its settings are kept in the folder, and others are refused there."""
+    Files that have come since are predicted too, if the same `--input` names them.
+    """
     from babelrank.components.serving.batch.job import Job
     from babelrank.components.serving.batch.shards import Shards
     from babelrank.components.serving.manifest import digest
 
+    out: Path = given.output
     settings = to_dict(config)
-    del settings["max_bad_fraction"]  # makes no other predictions
-    settings["model"] = digest(model)
+    for name in ("max_bad_fraction", "workers"):  # make no other predictions
+        del settings[name]
+    settings |= {"input": _pattern(given.input), "model": digest(model)}
     path = out / SETTINGS
     if path.exists():
         then = json.loads(path.read_text(encoding="utf-8"))
@@ -204,9 +211,7 @@ def _job(model: Path, task: str, config: BatchConfig, out: Path) -> Job:
                     f"{now!r:.80} now. Give the same, or choose another --output."
                 )
     else:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(settings, indent=1))
     shards = Shards(str(out / "predictions"), str(out / "quarantine"), config.output)
     return Job(str(model), task, config, shards, note_progress=True)
 

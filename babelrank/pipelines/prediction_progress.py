@@ -77,6 +77,6 @@ def _expected_rows(file: InputFile, job: Job) -> int | None:
     lines = max(1, sample.count(b"\n"))
     if len(sample) < _SAMPLE:
         return lines
-    compressed = file.path.endswith((".gz", ".xz", ".zst"))
+    compressed = file.path.endswith((".gz", ".xz", ".zst", ".bz2"))
     share = len(gzip.compress(sample) if compressed else sample) / file.size
     return round(lines / share)

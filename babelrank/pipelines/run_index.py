@@ -102,7 +102,8 @@ def _why(content: Mapping[str, Any]) -> str:
         return f"Not pushed: {content['not_pushed']}"
     if content.get("forced"):
         return f"Forced: {content['forced']}"
-    return _first("", refusals) if refusals else f"{len(verdict)} of {len(verdict)} checks passed."
+    checks = sum(not one.get("note") for one in verdict)
+    return _first("", refusals) if refusals else f"{checks} of {checks} checks passed."
 
 
 def _first(intro: str, sentences: Sequence[str]) -> str:

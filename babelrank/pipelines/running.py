@@ -16,7 +16,7 @@ EXIT_CODES = """exit codes:
   0  done; for run and retrain: the model was pushed, or passed the gate with push.enabled: false
   1  something failed
   2  wrong usage or configuration
-  3  the gate refused the model
+  3  the model was refused: by the gate, by the serving check, or because it was rolled back
   143  stopped by Ctrl-C or SIGTERM: the same command goes on from there"""
 
 

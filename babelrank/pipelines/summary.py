@@ -58,7 +58,8 @@ def summarize(
     rows, splits = data_summary.rows(artifacts)
     spans = data_summary.spans(artifacts)
     check = _check(artifacts) if verdict is not None and verdict.blessed else None
-    measured = {} if verdict is None else verdict.candidate[OVERALL]
+    measured = {} if verdict is None else verdict.candidate.get(OVERALL, {})
+    before = None if verdict is None else verdict.baseline
     training = run_lineage.training(artifacts)
     summary = RunSummary(
         run_id=record.run_id,
@@ -73,9 +74,10 @@ def summarize(
         seconds={s.name: s.seconds for s in record.steps if s.seconds is not None},
         steps=tuple(record.steps),
         metrics=values(measured),
-        baseline=values(verdict.baseline[OVERALL]) if verdict and verdict.baseline else None,
+        baseline=values(before.get(OVERALL, {})) if before else None,
         intervals=intervals(measured),
         p_values=p_values(measured),
+        significance=config.evaluation.significance,
         split=config.splits.gate,
         split_note=_split_note(config, spans, data_summary.empty_spans(artifacts)),
         verdict=() if verdict is None else verdict.findings,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from babelrank.components.evaluation.evaluator import CANDIDATE, Verdict, overall_texts
-from babelrank.components.evaluation.run_summary import SampleTranslation, SliceRow
+from babelrank.components.evaluation.run_summary import UNCOVERED, SampleTranslation, SliceRow
 from babelrank.components.translation.records import SOURCE, SOURCE_LENGTH, TARGET
 from babelrank.components.translation.tfma_metrics import SAMPLES, SIGNATURES
 from babelrank.components.translation.vocabulary import SUBWORDS, read_summary
@@ -89,5 +89,5 @@ def vocabulary_notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
         uncovered = summary.get(side, {}).get("uncovered", ())
         if uncovered:
             listed = ", ".join(f"{character} ({count:,})" for character, count in uncovered[:10])
-            notes.append(f"Not covered, {side}: {listed}.")
+            notes.append(f"{UNCOVERED}{side}: {listed}.")
     return tuple(notes)

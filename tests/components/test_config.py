@@ -240,6 +240,36 @@ def test_an_override_that_is_no_yaml_is_text():
     data: dict[str, Any] = {}
     apply_override(data, "positive=> 15")
     assert data == {"positive": "> 15"}
+    apply_override(data, "positive=!= 0")
+    assert data == {"positive": "!= 0"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{a: 1, a: 2}", "--set spare: not valid YAML: the key 'a' stands twice"),
+        ("[" * 1_000, "--set spare: not valid YAML: nested too deeply"),
+        ('"\\0"', r"a text holds U\+0000"),
+        ('"\\UFFFFFFFF"', "--set spare: not valid YAML"),
+    ],
+)
+def test_an_override_that_is_yaml_but_no_data_is_an_error(value: str, message: str):
+    data: dict[str, Any] = {}
+    with pytest.raises(ConfigError, match=message):
+        apply_override(data, f"spare={value}")
+    assert data == {}
+
+
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1])
+def test_numbers_beside_texts_have_64_bits_too(value: int):
+    with pytest.raises(ConfigError, match=r"^key: got .+; takes a number of 64 bits\.$"):
+        from_dict(Bicycle, {"name": "x", "key": value})
+
+
+def test_an_override_does_not_reach_other_sections_through_an_alias():
+    data = yaml.safe_load("a: &a {b: {size: 1}}\nc: *a\n")
+    apply_override(data, "a.b.size=2")
+    assert data == {"a": {"b": {"size": 2}}, "c": {"b": {"size": 1}}}
 
 
 def test_override_fills_an_empty_section():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def ranking(analyze: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
 @pytest.fixture(scope="session")
 def translation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SavedModel of a Transformer with random weights, which answers in any case."""
+    gc.collect()  # what earlier tests left half done must not be ended amid the tracing
     text = "a red green house car the ein rotes grünes haus auto das und and \N{GRINNING FACE} שלום"
     proto = subwords.train(
         {word: 3 for word in text.split()}, translation_config.VocabularyConfig(size=50)
@@ -153,6 +155,7 @@ def _serve(
 @pytest.fixture(scope="session")
 def ranking_server(
     ranking: Path,
+    translation: Path,  # TensorFlow's tracing was seen to fail while servers run in this process
     loaded_ranking: Any,
     example: Any,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,

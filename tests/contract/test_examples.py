@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ def rest(*arguments: str) -> list[Any]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_rest_without_a_server() -> None:
+    with socket.socket() as taken:  # bound, but it does not listen
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-I", "-S", str(EXAMPLES / "serve_rest.py"), url, "m", "x"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{url}/v1/models/m/metadata: no answer (")
+    assert done.stderr.count("\n") == 1
 
 
 def test_scores_by_rest(ranking_server: ModelServer, direct_ranking: Any) -> None:
@@ -68,7 +80,10 @@ def test_both_by_grpc(
         runpy.run_path(script, run_name="__main__")
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
-    rows = [{"user": "a", "items": ["i", "j"], "price": 4, "timestamp": 1_704_312_900}, {}]
+    rows = [
+        {"user": "a", "items": ["i", "j"], "price": 4, "timestamp": 1_704_312_900},
+        {"user": None},
+    ]
     found = run(ranking_server.target, "ranking", *map(json.dumps, rows))
     examples = [
         example({"user": ["a"], "items": ["i", "j"], "price": [4.0], "timestamp": [1_704_312_900]}),

@@ -116,10 +116,16 @@ FILES: Files = {
                              % charset.encode(), words)
         for charset, words in {
             "raw_unicode_escape": "unknown encoding", "utf-7": "unknown encoding",
+            "u7": "unknown encoding: u7", "unicode-1-1-utf-7": "unknown encoding: unicode-1",
             "undefined": "unknown encoding", "hex": "not a text encoding", "nonsense": "nonsense",
             "utf-16": "PO", "utf-8": "rows: 0",
         }.items()
     },
+    "PO with a long text": (".po", lambda: b'msgid ""\nmsgstr ""\n' + b'"x"\n' * 500_000,
+                            "line 10003: a text of more than 10,000 lines"),
+    "PO with many plurals": (".po", lambda: b'msgid ""\nmsgstr "Plural-Forms: nplurals=2; plural='
+                             + b"n+" * 15 + b'n;\\n"\n\n'
+                             + b'msgid "a"\nmsgstr "b"\n\n' * 5000, "rows: "),
     "broken PO": (".po", lambda: b'msgid "a"\nmsgstr "\xff"\n\n' * 50_000, "rows: 0"),
     "unpacked archive": (".tsv.tar.gz", lambda: gzip.compress(b"a\tb\n"), "archives are not read"),
     "Parquet in zstd": (".parquet.zst", lambda: zstandard.compress(b"PAR1"), "compresses its col"),
@@ -150,6 +156,9 @@ YAMLS: dict[str, tuple[str, str]] = {
     "twice": (_YAML + "name: a\nname: b\n", "the key 'name' stands twice"),
     "Norwegian": (_YAML.replace(": de,", ": no,"), r"got False \(bool\); takes text\. Quotes make"),
     "date": (_YAML + "name: 2024-01-31\n", "takes text. Quotes make it text"),
+    "character past the last": (_YAML + 'name: "\\U00110000"\n', "not valid YAML"),
+    "character past C": (_YAML + 'name: "\\UFFFFFFFF"\n', "not valid YAML"),
+    "version of 5000 digits": ("%YAML 1." + "1" * 5000 + "\n---\n" + _YAML, "not valid YAML"),
     "two documents": (_YAML + "---\n" + _YAML, "expected a single document"),
 }
 

@@ -19,13 +19,14 @@ def _escaped(piece: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in piece)
 
 
-def main(name: str, seconds: str, folder: str) -> None:
+def main(name: str, seconds: str, folder: str, prefix: str) -> None:
     """Ends the process with another code than 0 when the target raises, hangs or crashes.
 
     Args:
         name: The target.
         seconds: How long.
         folder: An empty folder for the inputs that are worth to be kept.
+        prefix: How the names of files begin that hold an input which breaks the target.
     """
     corpus = Path(folder)
     found = seeds.SEEDS[name] if name in seeds.SEEDS else seeds.binary()[name]
@@ -35,6 +36,7 @@ def main(name: str, seconds: str, folder: str) -> None:
     dictionary = corpus / "pieces"
     dictionary.write_text("\n".join(pieces))
     limits = [f"-max_total_time={seconds}", "-timeout=60", "-max_len=4096"]
+    limits.append(f"-artifact_prefix={prefix}")
     atheris.Setup([sys.argv[0], *limits, f"-dict={dictionary}", folder], targets.TARGETS[name])
     atheris.Fuzz()
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fuzz import attacks
+from tests.fuzz import attacks, process
 
-ROOT = Path(__file__).parents[2]
 EXPECTED = {name: said for name, (_, _, said) in attacks.FILES.items()} | {
     f"YAML: {name}": said for name, (_, said) in attacks.YAMLS.items()
 }
@@ -23,17 +17,7 @@ EXPECTED = {name: said for name, (_, _, said) in attacks.FILES.items()} | {
 @pytest.fixture(scope="module")
 def outcomes() -> tuple[dict[str, dict[str, Any]], str]:
     """What came of each attack, and what the process said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.attacks"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=900,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    said = f"the process ended with {done.returncode}:\n{done.stderr[-4000:]}"
+    lines, said = process.run("attacks")
     return {line["name"]: line for line in lines}, said
 
 

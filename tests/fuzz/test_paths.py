@@ -11,7 +11,7 @@ import pytest
 from babelrank.components.errors import BabelRankError, ConfigError, InputError
 from babelrank.components.ingest.config import SpansConfig
 from babelrank.components.ingest.files import open_input
-from babelrank.components.ingest.spans import resolve
+from babelrank.components.ingest.spans import fingerprint_of, resolve
 
 
 def found(folder: Path, pattern: str) -> list[str]:
@@ -67,6 +67,23 @@ def test_a_name_that_is_not_utf8(tmp_path: Path):
     put(tmp_path, b"a\xff.csv")
     with pytest.raises(InputError, match=r"a\\udcff\.csv': the file's name is not UTF-8"):
         found(tmp_path, "*.csv")
+
+
+def test_hidden_files_are_not_looked_at(tmp_path: Path):
+    put(tmp_path, "a.csv", b".b\xff.csv", b"_c\xff.csv")
+    os.mkfifo(tmp_path / "_d.csv")
+    assert found(tmp_path, "*.csv") == ["a.csv"]
+    with pytest.raises(InputError, match=r"_d\.csv: a folder, pipe"):
+        found(tmp_path, "_d*.csv")
+
+
+def test_joined_files_are_looked_at(tmp_path: Path):
+    put(tmp_path, b"a\xff.csv")
+    os.mkfifo(tmp_path / "b.csv")
+    with pytest.raises(InputError, match=r"b\.csv: a folder, pipe"):
+        fingerprint_of(str(tmp_path / "b.csv"))
+    with pytest.raises(InputError, match="the file's name is not UTF-8"):
+        fingerprint_of(str(tmp_path / "a*.csv"))
 
 
 def test_odd_names(tmp_path: Path):

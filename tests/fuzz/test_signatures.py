@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +19,16 @@ from babelrank.components.translation.preprocessing import Tokenizer
 from tests.components.ranking.conftest import analyze  # noqa: F401
 from tests.components.ranking.test_signatures import COLUMNS, TRAIN
 from tests.components.translation.conftest import small_config
+from tests.fuzz import process
 
-ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("BABELRANK_FUZZ_EXAMPLES", "25"))
 
 
 def ask(model: Path) -> dict[str, int]:
     """What came of random requests through every door."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.signatures", str(model), str(COUNT)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=max(900, 3 * COUNT),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stderr[-4000:]}"
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    lines, said = process.run("signatures", [str(model), str(COUNT)], 3 * COUNT)
+    assert "ended with 0:" in said, said
+    return dict(lines[-1])
 
 
 def network(inputs: dict[str, Any], training: bool) -> tf.Tensor:

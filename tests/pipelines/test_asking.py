@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from babelrank.components.serving import predict, translate
+from babelrank.components.serving import predict, translate, versions
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.model_rows import RowsDescription
 from babelrank.components.serving.translate import Translated
@@ -257,3 +257,29 @@ def test_evaluate_takes_translation_models_and_lines(
     assert "is a ranking model; evaluate takes a translation model" in capsys.readouterr().err
     assert cli.main(["evaluate", translation, *call]) == 1
     assert "blank.gz: no line to translate" in capsys.readouterr().err
+
+
+def test_an_altered_version_is_not_asked(
+    ranking: str,
+    translation: str,
+    files: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    pushed = {
+        model: versions.push(Path(model), tmp_path / f"serving-{Path(model).name}")[0]
+        for model in (ranking, translation)
+    }
+    aligned = ["--source", files["source"], "--reference", files["one"]]
+    assert cli.main(["evaluate", str(pushed[translation]), *aligned]) == 0
+    for version in pushed.values():
+        (version / "saved_model.pb").write_bytes(b"altered")
+
+    for call in (
+        ["predict", str(pushed[ranking])],
+        ["predict", str(pushed[translation].parent)],
+        ["evaluate", str(pushed[translation]), *aligned],
+        ["check", str(pushed[ranking])],
+    ):
+        assert cli.main(call) == 1, call
+        assert "was altered after its push: the SHA-256 of its files" in capsys.readouterr().err

@@ -50,6 +50,25 @@ def test_a_webhook_that_fails_is_a_warning(
         assert said.startswith(start)
 
 
+def test_an_index_that_breaks_comes_after_the_webhook_and_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    done: list[str] = []
+
+    def broken(out: Path):
+        done.append("index")
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(conclusion, "summarize", lambda *_: (SUMMARY, Charts()))
+    monkeypatch.setattr(conclusion, "write_index", broken)
+    monkeypatch.setattr(conclusion.notify, "tell", lambda *_: done.append("webhook"))
+    config = from_dict(RankingConfig, CONFIG)
+    assert conclusion.conclude(config, tmp_path, RunRecord(run_id="r1")) == SUMMARY
+    assert done == ["webhook", "index"]
+    said = capsys.readouterr().err
+    assert "the index of all runs was not written: RuntimeError: no font" in said
+
+
 def test_an_index_that_cannot_be_written_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -9,16 +9,20 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from babelrank.components.config import from_dict
 from babelrank.components.evaluation.report import RunSummary, StepSummary
 from babelrank.components.evaluation.verdict import Finding
 from babelrank.pipelines import notify
+from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.notify import tell
 from babelrank.pipelines.operation import NotifyConfig
+from tests.components.evaluation.test_redaction import CANARY, PLANTED
 
 REPORT = Path("/out/report.html")
 REFUSED = RunSummary(
@@ -98,8 +102,35 @@ def test_a_failure_is_told_with_its_error(listener: Listener):
     environment = {notify.VARIABLE: listener.address}
     assert tell(NotifyConfig(), failed, REPORT, environment) is None
     (heard,) = listener.heard
-    assert (heard["status"], heard["error"]) == ("failed", "no such file")
+    assert heard["status"] == "failed"
+    assert heard["error"] == (
+        "The error is left out, as messages hold no rows: errors can quote rows. The run's log "
+        "has it."
+    )
     assert heard["sentence"] == "FAILED at Ingest"
+
+
+def test_rows_are_never_told(listener: Listener):
+    for status, blessed in (("failed", None), ("refused", False), ("refused", True)):
+        run = replace(PLANTED, status=status, blessed=blessed)
+        assert tell(NotifyConfig(webhook=listener.address), run, REPORT, NOBODY) is None
+    told = json.dumps(listener.heard)
+    assert len(listener.heard) == 3
+    assert CANARY not in told
+    assert "os is skewed from train to test by 0.310" in told
+
+
+def test_a_run_that_could_not_begin_is_told_with_its_error(listener: Listener):
+    config = from_dict(
+        RankingConfig,
+        {
+            "data": {"path": "x.csv", "label": "y", "categorical": ["user"]},
+            "evaluation": {"min_auc": 0.6},
+            "notify": {"webhook": listener.address},
+        },
+    )
+    assert notify.could_not_begin(config, "r", "day 3 is missing") is None
+    assert listener.heard[0]["error"] == "day 3 is missing"
 
 
 @pytest.mark.parametrize("status", ["pushed", "blessed", "interrupted"])

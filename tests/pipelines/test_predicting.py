@@ -20,7 +20,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
-from babelrank.components.errors import ConfigError, ModelError
+from babelrank.components.errors import ConfigError
 from babelrank.components.ingest.blocks import BadRow, Location
 from babelrank.components.ingest.summary import Summary
 from babelrank.components.serving import manifest
@@ -28,7 +28,7 @@ from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.batch.shards import InputFile
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.versions import push
-from babelrank.pipelines import predicting, prediction_progress
+from babelrank.pipelines import beam, predicting, prediction_progress
 
 
 class Lengths(tf.Module):
@@ -127,17 +127,16 @@ def test_what_is_refused(serving: Path, tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.e2e
 def test_a_model_that_was_altered(serving: Path, tmp_path: Path):
     (version,) = (path for path in serving.iterdir() if path.name.isdecimal())
-    copy = tmp_path / "1"
-    shutil.copytree(version, copy)
-    predicting._verify(copy)
-    with (copy / "saved_model.pb").open("ab") as file:
+    shutil.copytree(version, tmp_path / "1")
+    with (tmp_path / "1" / "saved_model.pb").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelError, match="was altered after its push"):
-        predicting._verify(copy)
-    (copy / manifest.MANIFEST).unlink()
-    predicting._verify(copy)  # nobody pushed it
+    (tmp_path / "text").write_text("one\n")
+    done = babelrank(tmp_path / "1", str(tmp_path / "text"), tmp_path / "out")
+    assert done.returncode == 1
+    assert "was altered after its push" in done.stderr
 
 
 def given(**changed: Any) -> SimpleNamespace:
@@ -165,7 +164,7 @@ def test_options():
 def test_where_beam_runs(serving: Path, tmp_path: Path):
     def arguments(**changed: Any) -> list[str]:
         named: Any = given(model=serving, **changed)
-        return predicting._beam_arguments(named)
+        return beam.arguments(predicting._beam(named))
 
     assert "--direct_running_mode=in_memory" in arguments()
     assert "--direct_running_mode=in_memory" in arguments(workers=1)
@@ -180,8 +179,45 @@ def test_where_beam_runs(serving: Path, tmp_path: Path):
         "beam: {runner: multi_processing, workers: 7}\n"
     )
     assert "--direct_num_workers=7" in arguments(config=config)
+    named: Any = given(model=serving, config=config)
+    assert predicting._workers(predicting._beam(named)) == 7
     with pytest.raises(ConfigError, match="--workers: the `beam` section of --config says"):
         arguments(config=config, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "workers"),
+    [
+        ({}, 1),
+        ({"runner": "multi_processing"}, os.cpu_count()),
+        ({"runner": "multi_processing", "workers": 3}, 3),
+        (
+            {
+                "runner": "flink",
+                "master": "http://flink:8081",
+                "environment": "LOOPBACK",
+                "parallelism": 5,
+            },
+            5,
+        ),
+    ],
+)
+def test_how_many_workers_there_are(settings: Any, workers: int):
+    assert predicting._workers(beam.BeamConfig(**settings)) == workers
+
+
+def test_what_was_begun_is_gone_on_with_only(serving: Path, tmp_path: Path):
+    (model,) = (path for path in serving.iterdir() if path.name.isdecimal())
+
+    def job(pattern: str, **changed: Any) -> Any:
+        named: Any = SimpleNamespace(output=tmp_path, input=pattern)
+        return predicting._job(model, "translation", BatchConfig(**changed), named)
+
+    job("/data/*.txt")
+    job("/data/*.txt", workers=3, max_bad_fraction=0.5)
+    with pytest.raises(ConfigError, match="another input: '/data/.*txt' then, '/more/.*txt' now"):
+        job("/more/*.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
 
 
 def test_words(tmp_path: Path):

@@ -43,7 +43,7 @@ def report(out: Path) -> int:
 def test_each_kind_says_why(out: Path) -> None:
     found = {run.run_id: run for run in indexed(out)}
     assert {name: run.why for name, run in found.items()} == {
-        "pushed": "2 of 2 checks passed.",
+        "pushed": "1 of 1 checks passed.",
         "refused": f"{runs.REFUSED.verdict[0].text} And 1 more.",
         "unserved": f"Serving check: {runs.REFUSED_CHECK.findings[0].text}",
         "forced": "Forced: Holiday sale.",
@@ -89,7 +89,7 @@ def test_reports_of_older_versions_are_read(out: Path) -> None:
     for name in ("forced", "check", "lineage", "anomalies", "raw_rows", "not_pushed"):
         del content[name]
     path.write_text(json.dumps(content))
-    assert {run.run_id: run for run in indexed(out)}["pushed"].why == "2 of 2 checks passed."
+    assert {run.run_id: run for run in indexed(out)}["pushed"].why == "1 of 1 checks passed."
 
 
 def test_removed_runs_are_counted(out: Path) -> None:
@@ -97,7 +97,7 @@ def test_removed_runs_are_counted(out: Path) -> None:
     remember(out / "runs", [gone])
     write_index(out)
     html = (out / "index.html").read_text(encoding="utf-8")
-    assert "1 earlier run and their reports were removed" in " ".join(html.split())
+    assert "1 earlier run that was judged was removed by" in " ".join(html.split())
 
 
 def test_names_of_folders_are_quoted() -> None:

@@ -125,7 +125,12 @@ RANKING = RunSummary(
     split_note="test is the newest span, 3.",
     verdict=(
         Finding(ok=True, text="auc 0.7710 keeps evaluation.min_auc = 0.7."),
-        Finding(ok=True, text="Schema anomaly: os (train): Unexpected values.", kind="data"),
+        Finding(
+            ok=True,
+            text="Schema anomaly: os (train): Unexpected values.",
+            kind="data",
+            note=True,
+        ),
     ),
     drift=DRIFT,
     anomalies=("os (train): Unexpected values.",),

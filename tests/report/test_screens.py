@@ -220,6 +220,24 @@ def test_the_index_is_sorted_and_links_to_reports(browser: Any, pages: dict[str,
     assert wrong == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["ranking", "huge"])
+def test_lineage_stays_in_its_boxes(
+    browser: Any, pages: dict[str, Path], name: str, width: int
+) -> None:
+    page, _ = opened(browser, pages[name], viewport={"width": width, "height": 900})
+    beyond = page.evaluate(
+        "[...document.querySelectorAll('.lineage text')].filter(e => e.checkVisibility())"
+        ".map(text => { let rect = text; while (rect.tagName != 'rect')"
+        " rect = rect.previousElementSibling;"
+        " const [a, b] = [text.getBBox(), rect.getBBox()];"
+        " return [text.textContent, b.x + b.width - a.x - a.width]; })"
+    )
+    page.close()
+    assert len(beyond) > 5
+    assert [one for one in beyond if one[1] < 0] == []
+
+
 def test_right_to_left_sentences_begin_at_the_right(browser: Any, pages: dict[str, Path]) -> None:
     page, _ = opened(browser, pages["translation"])
     ways = page.evaluate(

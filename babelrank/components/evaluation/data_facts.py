@@ -20,8 +20,6 @@ QUARANTINE, ANOMALIES = "quarantine", "anomalies"
 STATISTICS, SERVING_STATISTICS = "statistics", "serving_statistics"
 """Under which names the Evaluator takes the artifacts."""
 
-_SUMMARY = "summary.json"
-
 
 def read(inputs: Mapping[str, Sequence[types.Artifact]], label: str) -> DataFacts:
     """What the artifacts say; what is not there is not known.
@@ -37,8 +35,7 @@ def read(inputs: Mapping[str, Sequence[types.Artifact]], label: str) -> DataFact
     }
     summary = None
     for one in inputs.get(QUARANTINE, ()):
-        with fileio.open(os.path.join(one.uri, _SUMMARY)) as file:
-            summary = Summary.from_json(file.read())
+        summary = Summary.load(one.uri)
     anomalies = None
     for one in inputs.get(ANOMALIES, ()):
         anomalies = read_anomalies(one)

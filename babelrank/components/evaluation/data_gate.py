@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 from babelrank.components.evaluation.data_thresholds import DataThresholds, LabelThresholds
 from babelrank.components.evaluation.verdict import DATA, Finding
 
+ANOMALY = "Schema anomaly: "
+"""How a finding on one anomaly begins; `Anomaly.sentence` follows."""
+
 _TOLD = 5
 """So many anomalies are told one by one."""
+
+_TELLS = "): "
+"""Stands in a sentence between where an anomaly was found and what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +34,14 @@ class Anomaly:
     feature: str
     splits: tuple[str, ...]
     text: str
+
+    def sentence(self) -> str:
+        """It in a sentence; the text may quote values of the data."""
+        return f"{self._where}{_TELLS}{self.text.rstrip('.')}."
+
+    @property
+    def _where(self) -> str:
+        return f"{self.feature or 'the data'} ({', '.join(self.splits)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +63,25 @@ class DataFacts:
     serving_label_rate: float | None = None
 
 
+def without_text(sentence: str) -> str:
+    """A sentence on an anomaly, or a finding that is one, without what was found there."""
+    return sentence.partition(_TELLS)[0] + ")."
+
+
 def judge_data(config: DataThresholds, facts: DataFacts) -> tuple[Finding, ...]:
-    """What the gate says of the data: one finding for each bound, and one for each anomaly.
+    """What the gate says of the data: one finding for each bound, and a note on each anomaly.
 
     Args:
         config: The bounds.
         facts: What is known. A bound on what is not known refuses.
     """
-    told = [*_quarantined(config, facts), *_anomalies(config, facts)]
+    judged = [*_quarantined(config, facts), *_anomalies(config, facts)]
+    findings = [Finding(ok=ok, text=text, kind=DATA) for ok, text in judged]
+    findings += [Finding(ok=True, text=text, kind=DATA, note=True) for text in _told(facts)]
     if isinstance(config, LabelThresholds):
-        told += [*_label_rate(config, facts), *_label_change(config, facts)]
-    return tuple(Finding(ok=ok, text=text, kind=DATA) for ok, text in told)
+        judged = [*_label_rate(config, facts), *_label_change(config, facts)]
+        findings += [Finding(ok=ok, text=text, kind=DATA) for ok, text in judged]
+    return tuple(findings)
 
 
 def _quarantined(config: DataThresholds, facts: DataFacts) -> Iterator[tuple[bool, str]]:
@@ -82,22 +104,26 @@ def _quarantined(config: DataThresholds, facts: DataFacts) -> Iterator[tuple[boo
 
 def _anomalies(config: DataThresholds, facts: DataFacts) -> Iterator[tuple[bool, str]]:
     limit = config.max_anomalies
+    if limit is None:
+        return
     bound = f"evaluation.data.max_anomalies = {limit}"
     if facts.anomalies is None:
-        if limit is not None:
-            yield False, f"{bound}: whether the data keep the schema is not known."
+        yield False, f"{bound}: whether the data keep the schema is not known."
         return
     count = len(facts.anomalies)
-    ok = limit is None or count <= limit
-    if limit is not None:
-        verb = "keeps" if ok else "breaks"
-        ways = "1 way" if count == 1 else f"{count} ways"
-        yield ok, f"The data differ from the schema in {ways}; that {verb} {bound}."
-    for one in facts.anomalies[:_TOLD]:
-        what = one.feature or "the data"
-        yield ok, f"Schema anomaly: {what} ({', '.join(one.splits)}): {one.text.rstrip('.')}."
-    if count > _TOLD:
-        yield ok, f"And {count - _TOLD} more differences from the schema."
+    ok = count <= limit
+    ways = "1 way" if count == 1 else f"{count} ways"
+    verb = "keeps" if ok else "breaks"
+    yield ok, f"The data differ from the schema in {ways}; that {verb} {bound}."
+
+
+def _told(facts: DataFacts) -> Iterator[str]:
+    """The anomalies, whether or not there is a bound on them."""
+    anomalies = facts.anomalies or ()
+    for one in anomalies[:_TOLD]:
+        yield f"{ANOMALY}{one.sentence()}"
+    if len(anomalies) > _TOLD:
+        yield f"And {len(anomalies) - _TOLD} more differences from the schema."
 
 
 def _label_rate(config: LabelThresholds, facts: DataFacts) -> Iterator[tuple[bool, str]]:

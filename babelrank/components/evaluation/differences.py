@@ -14,8 +14,9 @@ from itertools import groupby
 Part = tuple[str, bool]
 """A piece of a text, and whether the other text lacks it."""
 
-MAX_WORDS = 1000
-"""Longer texts are not compared: that would take seconds, and nobody would read it."""
+MAX_CHARACTERS, MAX_WORDS = 10_000, 200
+"""Longer texts are not compared: the time grows by the cube of their words at worst, to half a
+second for so many, and nobody would read it."""
 
 _WITHOUT_SPACES = (
     *("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"),
@@ -33,6 +34,8 @@ def compared(one: str, other: str) -> tuple[list[Part], list[Part]]:
         one: A text.
         other: Another; when either is empty or too long, nothing is marked.
     """
+    if max(len(one), len(other)) > MAX_CHARACTERS:
+        return [(one, False)], [(other, False)]
     left, right = words(one), words(other)
     if not left or not right or max(len(left), len(right)) > MAX_WORDS:
         return [(one, False)], [(other, False)]
@@ -47,19 +50,23 @@ def compared(one: str, other: str) -> tuple[list[Part], list[Part]]:
 
 def words(text: str) -> list[tuple[str, str]]:
     """The words of a text, each with the spaces before it; spaces at the end are no word's."""
-    found: list[tuple[str, str]] = []
-    spaces, open_word, before = "", False, ""
-    for character in text:
+    found: list[tuple[int, int]] = []  # where the spaces before a word begin, and where it does
+    end, open_word, before = 0, False, ""  # of the last word
+    for place, character in enumerate(text):
         kind = unicodedata.category(character)
         if character.isspace():
-            spaces, open_word = spaces + character, False
-        elif found and not spaces and (_joins(kind, before) or open_word and _goes_on(character)):
-            found[-1] = found[-1][0], found[-1][1] + character
-        else:
-            found.append((spaces, character))
-            spaces, open_word = "", _goes_on(character)
-        before = character
-    return found
+            open_word = False
+            continue
+        joined = _joins(kind, before) or open_word and _goes_on(character)
+        if not (found and end == place and joined):
+            found.append((end, place))
+            open_word = _goes_on(character)
+        end, before = place + 1, character
+    ends = [*(spaces for spaces, _ in found[1:]), end]
+    return [
+        (text[spaces:first], text[first:last])
+        for (spaces, first), last in zip(found, ends, strict=False)
+    ]
 
 
 def _joins(kind: str, before: str) -> bool:

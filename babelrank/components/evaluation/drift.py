@@ -32,6 +32,9 @@ class Side:
     missing: float
 
 
+MOST_CHANGED = "most changed: "
+"""How `Move.most` begins where it quotes values of the data."""
+
 NOWHERE = Side(kind=None, missing=1.0)
 """A feature that no example has."""
 
@@ -143,6 +146,12 @@ class DriftReport:
             FeatureDrift(**{**one, "beyond": tuple(one["beyond"])}) for one in data["features"]
         )
         return cls(**{**data, "notes": tuple(data["notes"]), "features": features})
+
+
+def without_values(sentence: str) -> str:
+    """A sentence of `FeatureDrift.beyond` without the values that changed most."""
+    kept, quotes, _ = sentence.partition(f"; {MOST_CHANGED}")
+    return f"{kept}." if quotes else sentence
 
 
 def judge(

@@ -17,7 +17,14 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from babelrank.components.evaluation.drift import NOWHERE, Comparison, Kind, Move, Side
+from babelrank.components.evaluation.drift import (
+    MOST_CHANGED,
+    NOWHERE,
+    Comparison,
+    Kind,
+    Move,
+    Side,
+)
 
 Statistics = Any
 """A `DatasetFeatureStatisticsList` of one data set, not sliced."""
@@ -159,7 +166,7 @@ def _most(before: _Values, after: _Values) -> str:
     changes = {value: abs(now[value] - was[value]) for value in (*was, *now)}
     first = sorted(changes, key=lambda value: (-changes[value], value))[:_SHOWN]
     texts = (f"{_short(v)} {100 * was[v]:.3g} % -> {100 * now[v]:.3g} %" for v in first)
-    return "most changed: " + ", ".join(texts)
+    return MOST_CHANGED + ", ".join(texts)
 
 
 def _short(value: str) -> str:

@@ -48,8 +48,10 @@ def _judged(summary: RunSummary, charts: Charts) -> Iterator[_Drawn]:
     dots = calibration_svg(charts.calibration, f"Mean label against mean prediction. {note}")
     yield "Predicted and actual", note, dots
     clicks = bool(charts.roc)
-    note = "How many examples got which score; the last bar has all higher ones, too."
     names = ("not clicked", "clicked") if clicks else ("predicted", "actual")
+    note = "How many examples have which rating, by the model and by the label."
+    if clicks:
+        note = "How many examples got which score; the last bar has all higher ones, too."
     bars = scores_svg(charts.scores, names, f"Distribution of scores. {note}")
     yield "Scores" if clicks else "Predictions and labels", note, bars
 

@@ -29,12 +29,22 @@ def force(reason: str | None, findings: Sequence[Finding]) -> tuple[str, tuple[F
             "evaluation.force_bless does not bring back a model that was rolled back; "
             "`babelrank rollback --to VERSION` does."
         )
-        return "", (Finding(ok=False, text=text, kind=FORCED),)
+        return "", (_note(text),)
     if not against:
         text = (
             f"evaluation.force_bless was not needed: the gate blesses the model itself ({reason})."
         )
-        return "", (Finding(ok=True, text=text, kind=FORCED),)
+        return "", (_note(text),)
     said = "1 finding says" if len(against) == 1 else f"{len(against)} findings say"
-    text = f"Blessed by force (evaluation.force_bless), although {said} no. The reason: {reason}"
-    return reason, (Finding(ok=True, text=text if text.endswith(".") else f"{text}.", kind=FORCED),)
+    why = reason if reason.endswith(".") else f"{reason}."
+    return reason, (
+        _note(
+            f"Blessed by force (evaluation.force_bless), although {said} no. The reason: {why} "
+            f"The next models are compared with this one."
+        ),
+    )
+
+
+def _note(text: str) -> Finding:
+    """What the verdict adds; it judges nothing."""
+    return Finding(ok=True, text=text, kind=FORCED, note=True)

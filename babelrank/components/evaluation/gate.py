@@ -72,16 +72,14 @@ class EvaluationConfig(Thresholds):
         "whatever comes, or refuse.",
     )
     significance: float | None = option(
-        None,
-        "A drop or gain counts only if its p-value is below this, such as 0.05, by a paired "
-        "bootstrap of BLEU and chrF, or DeLong's test of AUC; null: as it is. With min_bleu_gain: "
-        "0, a model must be significantly better.",
+        None, "A drop or gain counts only if its p-value is below this; null: as it is."
     )
     data: DataThresholds = section(DataThresholds, "Bounds on the data that the model is made of.")
     force_bless: str | None = option(
         None,
         "Why this run's model is to be blessed even if the gate refuses it; for one run, so "
-        "rather by --force-bless than in a file. A model that was rolled back stays refused.",
+        "rather by --force-bless than in a file. The next models are then compared with it. A "
+        "model that was rolled back stays refused.",
     )
 
     def __post_init__(self) -> None:
@@ -121,6 +119,12 @@ class RankingEvaluationConfig(EvaluationConfig, RankingThresholds):
     unmeasurable: ClassVar[str] = "; does the split hold both labels, and is every score finite?"
 
     each_slice: RankingThresholds = section(RankingThresholds, "Bounds that every slice must keep.")
+    significance: float | None = option(
+        None,
+        "A drop of AUC beyond max_auc_drop refuses a model only if its p-value by DeLong's test "
+        "is below this, such as 0.05; null: any does. Drops of other metrics have no p-value and "
+        "count as they are. Not with weights, which the test does not know.",
+    )
     data: LabelThresholds = section(LabelThresholds, "Bounds on the data the model is made of.")
     query: str | None = option(
         None,
@@ -182,6 +186,12 @@ class TranslationEvaluationConfig(EvaluationConfig, TranslationThresholds):
         ("source_length",),
         "Features by whose values the metrics are also computed: source_length (a bucket), "
         "origin (the file); a*b crosses two.",
+    )
+    significance: float | None = option(
+        None,
+        "A drop or gain of BLEU or chrF counts only if its p-value by a paired bootstrap is below "
+        "this, such as 0.05; null: as it is. With min_bleu_gain: 0, a model must be significantly "
+        "better.",
     )
     each_slice: TranslationThresholds = section(
         TranslationThresholds, "Bounds that every slice must keep."

@@ -58,14 +58,16 @@ def index_html(title: str, runs: Sequence[IndexedRun], removed: int) -> str:
     Args:
         title: What all the runs are of.
         runs: In any order.
-        removed: Number of runs whose folders are gone.
+        removed: Number of judged runs whose folders are gone.
     """
     newest = sorted(runs, key=lambda run: (run.when, run.run_id), reverse=True)
     metric = main_metric(newest)
     points = [
-        (run.when, run.metrics[metric], _passed(run)) for run in runs if metric in run.metrics
+        (run.when, run.metrics[metric], run.status == "refused")
+        for run in runs
+        if metric in run.metrics
     ]
-    note = f"{label(metric)} of each run that was judged."
+    note = f"{label(metric)} of each run whose model was measured."
     plot = runs_svg(points, label(metric), note) if metric else None
     return rendered(
         PAGE,
@@ -87,7 +89,3 @@ def main_metric(newest: Sequence[IndexedRun]) -> str:
         if known:
             return known[0]
     return ""
-
-
-def _passed(run: IndexedRun) -> bool:
-    return run.status in ("pushed", "blessed")

@@ -7,16 +7,21 @@ that the gate compared with) stands beside it. Colours are the page's.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from html import escape
+from itertools import accumulate
 
 from babelrank.components.evaluation.run_summary import Station
 from babelrank.components.evaluation.wording import visible
 
-_WIDTH, _HEIGHT = 160, 74
+_WIDTH, _HEIGHT = 176, 74
 _ALONG, _DOWN = 30, 26  # gaps: between columns, and between rows
 _LINE = 15
-_LONGEST = 24  # characters that a box holds
+_MARGIN = 10  # between a box and its text
+_SIZE, _NAME_SIZE = 11.5, 13  # of the letters; style.css has the same
+_NARROW = frozenset(" ,.:;'|!ijlI()[]/-")
+_BROAD = frozenset("mwMW@%&\u2026\u2014")
 
 
 def lineage_svg(stations: Sequence[Station], narrow: bool = False) -> str | None:
@@ -66,10 +71,12 @@ def _corner(place: tuple[int, int], narrow: bool) -> tuple[int, int]:
 
 
 def _box(station: Station, x: int, y: int) -> str:
-    texts = [f'<text class="what" x="{x + 10}" y="{y + 20}">{_short(station.name)}</text>']
+    left = x + _MARGIN
+    name = _short(station.name, 1.1 * _NAME_SIZE)  # bold
+    texts = [f'<text class="what" x="{left}" y="{y + 20}">{name}</text>']
     for number, line in enumerate(station.lines[:3]):
-        place = f'x="{x + 10}" y="{y + 20 + _LINE * (number + 1)}"'
-        texts.append(f"<text {place}>{_short(line)}</text>")
+        place = f'x="{left}" y="{y + 20 + _LINE * (number + 1)}"'
+        texts.append(f"<text {place}>{_short(line, _SIZE)}</text>")
     size = f'width="{_WIDTH}" height="{_HEIGHT}" rx="8"'
     return f'<rect class="{station.tone}" x="{x}" y="{y}" {size}/>{"".join(texts)}'
 
@@ -94,9 +101,26 @@ def _side_arrow(end: tuple[int, int], narrow: bool) -> str:
     return f'<path d="M{x} {y}v{3 - _DOWN}m-4 6l4 -6l4 6"/>'
 
 
-def _short(text: str) -> str:
+def _short(text: str, size: float) -> str:
+    """As much of a text as a box surely holds, whatever the font."""
     shown = visible(text)
-    return escape(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…")
+    room = (_WIDTH - 1.5 * _MARGIN) / size
+    if sum(map(_broad, shown)) <= room:
+        return escape(shown)
+    room -= _broad("…")
+    ends = (end for end, used in enumerate(accumulate(map(_broad, shown))) if used > room)
+    return escape(shown[: next(ends)] + "…")
+
+
+def _broad(character: str) -> float:
+    """How broad a character is at most, in ems: those of DejaVu Sans, a broad font."""
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.3
+    if character in _BROAD:
+        return 1.0
+    if character in _NARROW:
+        return 0.4
+    return 0.8 if character.isupper() else 0.64
 
 
 def _said(stations: Sequence[Station]) -> str:

@@ -21,17 +21,18 @@ from babelrank.components.evaluation.lineage_picture import lineage_svg
 from babelrank.components.evaluation.run_summary import Charts, RunSummary, StepSummary
 from babelrank.components.evaluation.sentences import headline, reachable, training_sentences
 from babelrank.components.evaluation.slice_table import slice_table
-from babelrank.components.evaluation.verdict import Finding
+from babelrank.components.evaluation.verdict import Finding, checks
 from babelrank.components.evaluation.wording import visible
 
-PAGE, STYLE, SCRIPT = "report.html.j2", "style.css", "table.js.j2"
+PAGE, STYLE, SCRIPT = "report.html.j2", "style.css", "table.js"
 
 JOINERS = "\u200c\u200d\u200e\u200f\u061c"
 """Not visible, but harmless and part of how Persian, Hindi, Hebrew or emoji are written."""
 
 _WORDS = (
-    *("better", "difference", "duration", "explained", "figure", "in_order", "label", "mebibytes"),
-    *("milliseconds", "moment", "number", "share", "significance", "span_list", "visible"),
+    *("better", "difference", "duration", "explained", "figure", "in_order", "is_significant"),
+    *("label", "mebibytes", "milliseconds", "moment", "number", "share", "significance"),
+    *("span_list", "visible"),
 )
 
 
@@ -46,6 +47,7 @@ def html(summary: RunSummary, charts: Charts) -> str:
         pictures=_pictures(summary),
         reachable=reachable(summary),
         step_rows=step_rows(summary),
+        checks=checks(summary.verdict),
         verdict_groups=verdict_groups(summary.verdict),
     )
 

@@ -112,7 +112,7 @@ def runs_svg(points: Sequence[tuple[float, float, bool]], metric: str, label: st
     """A metric from run to run.
 
     Args:
-        points: (when, in seconds since the epoch; the value; False for a refused model).
+        points: (when, in seconds since the epoch; the value; True for a refused model).
         metric: Its name for people.
         label: Read out in the drawing's place.
     """
@@ -125,17 +125,17 @@ def runs_svg(points: Sequence[tuple[float, float, bool]], metric: str, label: st
 
         places = range(1, len(shown) + 1)
         axes.plot(places, [value for _, value, _ in shown], color=GRID, linewidth=1.4)
-        for good, colour, marker, name in (
-            (True, CANDIDATE, "o", "passed"),
-            (False, BAD, "X", "refused"),
+        for refused, colour, marker, name in (
+            (False, CANDIDATE, "o", "not refused"),
+            (True, BAD, "X", "refused"),
         ):
-            own = [(x, one[1]) for x, one in zip(places, shown, strict=True) if one[2] == good]
+            own = [(x, one[1]) for x, one in zip(places, shown, strict=True) if one[2] == refused]
             if own:
                 axes.plot(*zip(*own, strict=True), marker, color=colour, markersize=6, label=name)
-        axes.set(xlabel="judged runs, the newest on the right", ylabel=metric)
+        axes.set(xlabel="runs with a measured model, the newest on the right", ylabel=metric)
         axes.set_xlim(0.5, len(shown) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        if any(not good for *_, good in shown):
+        if any(refused for *_, refused in shown):
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
     return svg(draw, "runs", label, height=1.9, width=7.2)

@@ -11,38 +11,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from babelrank.components.evaluation.drift import DriftReport
+from babelrank.components.evaluation.data_gate import ANOMALY, without_text
+from babelrank.components.evaluation.drift import DriftReport, without_values
 from babelrank.components.evaluation.run_summary import (
     INTERRUPTED,
+    UNCOVERED,
     Charts,
     RowsSummary,
     RunSummary,
     StepSummary,
 )
-from babelrank.components.evaluation.sentences import unserved
-from babelrank.components.evaluation.verdict import Finding
+from babelrank.components.evaluation.verdict import DRIFT, Finding
 from babelrank.components.serving.check.report import CheckFinding, CheckReport
-
-ANOMALY = "Schema anomaly: "
-"""How the gate's sentences on anomalies begin."""
 
 LEFT_OUT = "left out, as report.raw_rows is false"
 
+REDACTED = (
+    *("raw_rows", "rows", "steps", "drift", "verdict", "check", "anomalies", "vocabulary_notes"),
+    "not_pushed",
+)
+"""Fields of `RunSummary` from which something is taken."""
 
-def without_rows(summary: RunSummary, charts: Charts) -> tuple[RunSummary, Charts]:
-    """A run without any row of its data."""
-    told = {} if summary.drift is None else _shortened(summary.drift)
-    if unserved(summary):  # then it quotes the check
-        summary = replace(summary, not_pushed=f"The serving check refused it; why is {LEFT_OUT}.")
+KEPT = (
+    *("run_id", "pipeline", "task", "status", "started", "blessed", "forced", "pushed_model"),
+    *("seconds", "metrics", "baseline", "intervals", "p_values", "significance", "signatures"),
+    *("split", "split_note", "lineage", "splits", "spans", "versions", "optimum", "languages"),
+    *("vocabulary", "warm_start", "privacy", "skipped", "config_yaml"),
+)
+"""Those that stay as they are, since they hold nothing of any row; each field is in either."""
+
+
+def without_rows(
+    summary: RunSummary, charts: Charts, left_out: str = LEFT_OUT
+) -> tuple[RunSummary, Charts]:
+    """A run without any row of its data; one that has none is given back as it is.
+
+    Args:
+        summary: The run.
+        charts: What is drawn of it.
+        left_out: What is said in the place of what goes: that it is left out, and why.
+    """
+    if not summary.raw_rows:
+        return summary, charts
+    if summary.not_pushed and summary.check and not summary.check.ok:  # then it quotes the check
+        summary = replace(summary, not_pushed=f"The serving check refused it; why is {left_out}.")
     safe = replace(
         summary,
         raw_rows=False,
         rows=summary.rows and _counts(summary.rows),
-        steps=tuple(_without_error(step) for step in summary.steps),
-        drift=summary.drift and _without_values(summary.drift, told),
-        verdict=tuple(_finding(finding, told) for finding in summary.verdict),
-        check=summary.check and _without_requests(summary.check),
-        anomalies=tuple(_place(text) for text in summary.anomalies),
+        steps=tuple(_without_error(step, left_out) for step in summary.steps),
+        drift=summary.drift and _without_values(summary.drift),
+        verdict=tuple(_finding(finding) for finding in summary.verdict),
+        check=summary.check and _without_requests(summary.check, left_out),
+        anomalies=tuple(without_text(text) for text in summary.anomalies),
         vocabulary_notes=_covered(summary.vocabulary_notes),
     )
     return safe, replace(charts, samples=())
@@ -53,38 +74,32 @@ def _counts(rows: RowsSummary) -> RowsSummary:
     return replace(rows, examples=examples)
 
 
-def _without_error(step: StepSummary) -> StepSummary:
+def _without_error(step: StepSummary, left_out: str) -> StepSummary:
     if step.error is None or step.error == INTERRUPTED:
         return step
-    return replace(step, error=f"The error is {LEFT_OUT}: errors can quote rows. log.txt has it.")
+    return replace(
+        step, error=f"The error is {left_out}: errors can quote rows. The run's log has it."
+    )
 
 
-def _shortened(drift: DriftReport) -> dict[str, str]:
-    """Each sentence on a feature without the values that changed most."""
-    return {text: text.partition("; most changed:")[0].rstrip(".") + "." for text in drift.beyond}
-
-
-def _without_values(drift: DriftReport, told: dict[str, str]) -> DriftReport:
+def _without_values(drift: DriftReport) -> DriftReport:
     features = tuple(
-        replace(one, beyond=tuple(told[text] for text in one.beyond)) for one in drift.features
+        replace(one, beyond=tuple(without_values(text) for text in one.beyond))
+        for one in drift.features
     )
     return replace(drift, features=features)
 
 
-def _finding(finding: Finding, told: dict[str, str]) -> Finding:
-    text = told.get(finding.text, finding.text)
-    return replace(finding, text=_place(text) if text.startswith(ANOMALY) else text)
+def _finding(finding: Finding) -> Finding:
+    if finding.kind == DRIFT:
+        return replace(finding, text=without_values(finding.text))
+    told = finding.text.startswith(ANOMALY)
+    return replace(finding, text=without_text(finding.text)) if told else finding
 
 
-def _place(anomaly: str) -> str:
-    """Which feature of which splits an anomaly is about, without what was found there."""
-    where, found, _ = anomaly.partition("): ")
-    return f"{where})." if found else anomaly
-
-
-def _without_requests(check: CheckReport) -> CheckReport:
+def _without_requests(check: CheckReport, left_out: str) -> CheckReport:
     """The sentences of findings quote requests and answers, too."""
-    text = f"A check of the model was not passed; requests and answers are {LEFT_OUT}."
+    text = f"A check of the model was not passed; requests and answers are {left_out}."
     refused = tuple(CheckFinding(ok=False, text=text) for one in check.findings if not one.ok)
     kept = sum(one.ok for one in check.findings)
     passed = (CheckFinding(ok=True, text=f"{kept} checks were passed."),) if kept else ()
@@ -92,4 +107,4 @@ def _without_requests(check: CheckReport) -> CheckReport:
 
 
 def _covered(notes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(note for note in notes if not note.startswith("Not covered, "))
+    return tuple(note for note in notes if not note.startswith(UNCOVERED))

@@ -82,7 +82,9 @@ def verdict_lines(summary: RunSummary) -> list[str]:
             more = ["…"] if len(rest) > _ERROR_LINES else []
             lines.append(f"  {step.name}: {first}")
             lines += [f"    {line}" for line in (*rest[:_ERROR_LINES], *more)]
-    lines += [f"  {'ok ' if f.ok else 'NO '} {f.text}" for f in summary.verdict]
+    lines += [
+        f"  {'-  ' if f.note else 'ok ' if f.ok else 'NO '} {f.text}" for f in summary.verdict
+    ]
     if summary.forced:
         lines.append(f"  !   forced past the gate: {summary.forced}")
     lines += _served(summary)

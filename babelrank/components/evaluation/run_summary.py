@@ -16,6 +16,8 @@ BadRow = tuple[str, str, int | str, str | None]
 """(reason, file, line or row-group offset, the row as it was read; None: it is left out)."""
 INTERRUPTED = "interrupted"
 """The error of a step that was stopped by Ctrl-C or SIGTERM."""
+UNCOVERED = "Not covered, "
+"""How notes on a vocabulary begin that list characters of the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,8 @@ class RunSummary:
         baseline: The same of the last blessed model; None without one.
         intervals: Metric to the bounds of its 95 % interval, where that was computed.
         p_values: Metric to the p-value of its difference to the baseline, where computed.
+        significance: The p-value below which the gate calls a difference significant; None: it
+            was not configured.
         signatures: Metric to how exactly it was computed, for others to repeat.
         split: Split that the gate used.
         split_note: Sentence that says why that split.
@@ -129,6 +133,7 @@ class RunSummary:
     baseline: Mapping[str, float] | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     p_values: Mapping[str, float] = field(default_factory=dict)
+    significance: float | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     split: str = ""
     split_note: str = ""

@@ -6,7 +6,7 @@ Imports no TensorFlow.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from babelrank.components.evaluation.gate import EvaluationConfig, Rule, rules
@@ -39,9 +39,9 @@ def values(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def intervals(metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """Metric to the bounds of its 95 % interval, where a slice has one."""
-    names = values(metrics)
-    return {n: (metrics[n + LOW], metrics[n + HIGH]) for n in names if n + LOW in metrics}
+    """Metric to the bounds of its 95 % interval, where a slice has one that could be computed."""
+    names = [n for n in values(metrics) if math.isfinite(metrics.get(n + LOW, math.nan))]
+    return {n: (metrics[n + LOW], metrics[n + HIGH]) for n in names}
 
 
 def p_values(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -57,11 +57,18 @@ class Finding:
         ok: False if the finding alone is enough to refuse the model.
         text: The sentence: which metric, value, threshold and slice.
         kind: What it is about.
+        note: True for what is only told: it is no check, and `ok`.
     """
 
     ok: bool
     text: str
     kind: str = MODEL
+    note: bool = False
+
+
+def checks(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings that judge, without the notes."""
+    return tuple(finding for finding in findings if not finding.note)
 
 
 def judge(
@@ -255,7 +262,9 @@ def _gained(
 def _distance(difference: float, digits: int) -> str:
     if difference == 0:
         return "no different from"
-    return f"{abs(difference):.{digits}f} {'above' if difference > 0 else 'below'}"
+    size, least = f"{abs(difference):.{digits}f}", f"{10**-digits:.{digits}f}"
+    size = size if float(size) else f"less than {least}"
+    return f"{size} {'above' if difference > 0 else 'below'}"
 
 
 def _p_text(p_value: float) -> str:

@@ -45,7 +45,7 @@ OF_HUNDRED = ("bleu", "chrf", "bleu_lower")
 """Metrics from 0 to 100, which are read with one decimal."""
 
 SIGNIFICANT = 0.05
-"""A difference with a smaller p-value is called significant."""
+"""A difference with a smaller p-value is called significant, unless a level is configured."""
 
 
 def label(name: str) -> str:
@@ -93,12 +93,24 @@ def figure(name: str, value: float) -> str:
     return f"{value:.1f}" if usual else number(value)
 
 
-def significance(p_value: float) -> str:
-    """Whether chance may have made a difference, in words."""
+def is_significant(p_value: float | None, level: float | None = None) -> bool:
+    """Whether a difference counts as one: its p-value is small, or nobody computed it.
+
+    Args:
+        p_value: Of the difference.
+        level: The p-value below which it does; None: `SIGNIFICANT`.
+    """
+    if p_value is None or not math.isfinite(p_value):
+        return True
+    return p_value < (SIGNIFICANT if level is None else level)
+
+
+def significance(p_value: float, level: float | None = None) -> str:
+    """Whether chance may have made a difference, in words; see `is_significant`."""
     if not math.isfinite(p_value):
         return "significance unknown"
     text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return f"{'' if p_value < SIGNIFICANT else 'not '}significant ({text})"
+    return f"{'' if is_significant(p_value, level) else 'not '}significant ({text})"
 
 
 def difference(value: float, baseline: float) -> str:

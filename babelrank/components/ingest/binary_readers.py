@@ -18,6 +18,8 @@ from babelrank.components.ingest.text_reader import MAX_RECORD_BYTES
 from babelrank.components.ingest.utf8 import plain, sound
 
 BATCH_ROWS = 32_768
+_BATCH_BYTES = 1 << 28
+"""Of a row group's batch, about; Arrow ends one of its own at 2 GiB of text."""
 _HEADER = struct.Struct("<QI")
 """Length of a record, and the length's checksum."""
 _FOOTER_BYTES = 4
@@ -31,6 +33,7 @@ def read_parquet(file: IO[bytes], path: str, columns: Mapping[str, pa.DataType])
     """
     if not file.seekable():
         raise InputError(f"{path}: Parquet compresses its columns itself; takes a .parquet file.")
+    _refuse_pickles()
     try:
         parquet = pyarrow.parquet.ParquetFile(file)
         _check_columns(path, columns, parquet.schema_arrow.names)
@@ -48,7 +51,16 @@ def read_parquet(file: IO[bytes], path: str, columns: Mapping[str, pa.DataType])
 
 
 _PARQUET_ERRORS = (pa.ArrowException, RuntimeError, UnicodeDecodeError)
-"""Arrow's own; a pickled type, which Beam lets Arrow refuse; and names that are not UTF-8."""
+"""Arrow's own; a pickled type (`_refuse_pickles`); and names that are not UTF-8."""
+
+
+def _refuse_pickles() -> None:
+    """Arrow before 14.0.1 loads types that are pickled in a file's schema (CVE-2023-47248).
+
+    Apache Beam depends on the remedy wherever it takes such an Arrow, but need not stay imported.
+    """
+    if int(pa.__version__.partition(".")[0]) < 15:
+        import pyarrow_hotfix  # type: ignore[import-untyped]  # noqa: F401
 
 
 def _batches(
@@ -60,13 +72,12 @@ def _batches(
     might end the process. (Columns with a dictionary may come in smaller batches.)
     """
     left = parquet.metadata.row_group(group).num_rows
+    size = _batch_rows(left, parquet.metadata.row_group(group).total_byte_size)
     kinds = [parquet.schema_arrow.field(name).type for name in columns]
     steady = not any(map(pa.types.is_dictionary, kinds))
-    batches = parquet.iter_batches(
-        BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
-    )
+    batches = parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False)
     for batch in batches:
-        short = steady and batch.num_rows < min(left, BATCH_ROWS)
+        short = steady and batch.num_rows < min(left, size)
         left -= batch.num_rows
         if short or left < 0:
             break
@@ -75,6 +86,11 @@ def _batches(
         raise InputError(
             f"{path}: row group {group} has other rows than the file's end says; is it whole?"
         )
+
+
+def _batch_rows(rows: int, size: int) -> int:
+    """Rows of a batch, for a row group of so many rows and bytes."""
+    return max(1, min(BATCH_ROWS, _BATCH_BYTES * rows // max(1, size)))
 
 
 def _locate_row(
@@ -128,7 +144,10 @@ def read_tfrecord(path: str, columns: Mapping[str, pa.DataType]) -> Iterator[Blo
 
 
 def _check_lengths(path: str) -> None:
-    """TensorFlow ends the process when a record says that it is longer than memory."""
+    """TensorFlow ends the process when a record says that it is longer than memory.
+
+    So every file is read twice, and a .gz file unpacked twice.
+    """
     if path.endswith((".xz", ".zst", ".bz2")):
         raise InputError(f"{path}: TFRecord files may be plain or gz.")
     with open_input(path) as file:

@@ -24,9 +24,12 @@ def arrow_errors(path: str) -> Iterator[None]:
 
     Raises:
         InputError: The body raised an error of Arrow's.
+        MemoryError: The memory does not suffice, which no configuration mends.
     """
     try:
         yield
+    except pa.ArrowMemoryError:
+        raise
     except pa.ArrowException as error:
         raise InputError(
             f"{path}: cannot be read as configured: {error}. Does each column hold what the "

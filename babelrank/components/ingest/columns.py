@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from babelrank.components.ingest.jsonl_reader import LIST_SEPARATOR
+from babelrank.components.ingest.utf8 import is_textual
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def to_floats(array: pa.Array, missing: Sequence[str] = ("",)) -> tuple[Floats, 
     array, bad = _flat(array)
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan), bad
-    if _is_text(array.type):
+    if is_textual(array.type):
         array, not_numbers = _parse_numbers(array, missing)
         bad |= not_numbers
     values = np.array(_numpy(pc.cast(array, pa.float64(), safe=False)), dtype=np.float64)
@@ -110,7 +111,7 @@ def to_seconds(
     array, bad = _flat(array)
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         return _whole_seconds(array), _numpy(pc.is_null(array)), bad
-    if not _is_text(array.type) and time_format is None:
+    if not is_textual(array.type) and time_format is None:
         values, not_finite = to_floats(array)
         too_large = np.abs(values) >= _EPOCH_LIMIT
         missing_values = np.isnan(values) & ~not_finite
@@ -236,18 +237,6 @@ def _as_string(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array if array.type == pa.string() else pc.cast(array, pa.string())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        test(kind)
-        for test in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-        )
-    )
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -7,12 +7,14 @@ import difflib
 import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from babelrank.components.errors import InputError
+from babelrank.components.ingest.blocks import Block
 from babelrank.components.ingest.text_reader import (
     BLOCK_BYTES,
     MAX_RECORD_BYTES,
@@ -62,6 +64,11 @@ class CsvReader(TextReader):
         self._positions = list(positions)
         self._missing = list(missing_values)
         self._wanted: list[int] = []
+
+    def blocks(self, file: IO[bytes]) -> Iterator[Block]:
+        """The file's blocks; see `TextReader`."""
+        csv.field_size_limit(MAX_RECORD_BYTES)  # the process's; Arrow has no other limit either
+        yield from super().blocks(file)
 
     def start(self, head: bytes, final: bool) -> tuple[int, int] | None:
         """Reads the header, if the file has one, and finds the wanted columns in it."""
@@ -244,7 +251,6 @@ class CsvReader(TextReader):
         if len(delimiter) > 1:
             texts = (text.replace(self._delimiter, _STAND_IN) for text in map(_decode, lines))
             delimiter = _STAND_IN
-        csv.field_size_limit(MAX_RECORD_BYTES)  # Arrow has no other limit either
         reader = csv.reader(itertools.chain(texts, [_SENTINEL]), delimiter=delimiter, strict=strict)
         fields = next(reader)
         if fields and _SENTINEL in fields[-1]:

@@ -144,7 +144,7 @@ class IngestExecutor(base_beam_executor.BaseBeamExecutor, abc.ABC):
             splitter = self.splitter(split_config, spans, files, source, quarantine.uri)
             summary = self._run(files, Plan(source, splitter, ingest, folders, quarantine.uri))
         fileio.makedirs(quarantine.uri)
-        _write_text(os.path.join(quarantine.uri, "summary.json"), summary.to_json())
+        _write_text(os.path.join(quarantine.uri, Summary.FILE), summary.to_json())
         summary.check_bad_fraction(ingest.max_bad_fraction)
         summary.check_balance()
         summary.check_spans(spans)
@@ -240,13 +240,13 @@ class _IngestFile(beam.DoFn):
         summary = Summary()
         bad_rows = os.path.join(plan.quarantine, f"quarantine-{number:05d}.jsonl")
         lines = None
-        with arrow_errors(file.path), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             writer = stack.enter_context(
                 ExampleWriter(
                     plan.folders, number, plan.config.compression_level, plan.config.rows_per_file
                 )
             )
-            for block in self._source.blocks(file):
+            for block in self._blocks(file):
                 for row in self._ingest(block, file, writer, summary):
                     summary.add_bad(file.path, row)
                     if lines is None:
@@ -260,17 +260,22 @@ class _IngestFile(beam.DoFn):
         leave_part(self._folder, number, summary.to_json())
         _count(summary)
 
+    def _blocks(self, file: InputFile) -> Iterator[Block]:
+        with arrow_errors(file.path):
+            yield from self._source.blocks(file)
+
     def _ingest(
         self, block: Block, file: InputFile, writer: ExampleWriter, summary: Summary
     ) -> list[BadRow]:
         """Writes one block; returns its bad rows."""
-        rows = self._source.read(block)
-        keys = splits.row_keys(file.path, block.first_row, rows.index)
+        with arrow_errors(file.path):
+            rows = self._source.read(block)
+            keys = splits.row_keys(file.path, block.first_row, rows.index)
+            assigned = self._assign(block, rows, file, keys)
         summary.read += block.rows
         summary.spans[str(file.span)] += block.rows
         summary.dropped.update(rows.dropped)
         summary.counts.update(rows.counts)
-        assigned = self._assign(block, rows, file, keys)
         for i, name in enumerate(SPLITS):
             chosen = np.flatnonzero(assigned == i)
             batch = rows.take(chosen)

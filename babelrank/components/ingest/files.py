@@ -19,6 +19,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from babelrank.components.errors import InputError
 
+_OPENED = ("/dev/stdin", "/dev/fd/")
+"""What whoever started the process opened for it, as shells do for `<(command)`."""
 _ARCHIVES = (".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2")
 _CHUNK_BYTES = 1 << 17
 _MOST_MEMORY = 1 << 27
@@ -33,11 +35,13 @@ def open_input(path: str) -> Iterator[IO[bytes]]:
     """Opens `path` for reading bytes, decompressed by its ending (.gz, .xz, .zst, .bz2).
 
     Raises:
-        InputError: The file is missing, unreadable, empty, or its compressed data is
-            truncated or corrupt; also when this shows only while reading.
+        InputError: The file is missing, unreadable, empty, a folder, pipe or device, or its
+            compressed data is truncated or corrupt; also when this shows only while reading.
     """
     if "\0" in path:
         raise InputError(f"{path!r}: no file has such a name.")
+    if not path.startswith(_OPENED):
+        check_regular(path)
     try:
         with contextlib.ExitStack() as stack:
             raw = stack.enter_context(

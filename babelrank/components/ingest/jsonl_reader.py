@@ -50,7 +50,9 @@ class JsonlReader(TextReader):
         if not lines or not all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
             raise pa.ArrowInvalid("a line is no object")
         # After `}` it also stops at some characters, such as `]`, and is silent about the rest. So
-        # every line gets a last key, which its object then has, and nothing else.
+        # every line gets a last key, which its object then has, and nothing else. (An empty object
+        # has another one before it, for the comma.)
+        lines = [_NOTHING if line == b"{}" else line for line in lines]
         ending = b',"%s":true}' % _LAST.encode()
         marked = (ending + b"\n").join([line[:-1] for line in lines]) + ending
         schema = pa.schema([*self.columns.items(), (_LAST, pa.bool_())])
@@ -115,6 +117,8 @@ class _Object(dict[str, Any]):
 
 _LAST = "\ufdd0"
 """A key that Unicode promises no text to have."""
+_NOTHING = '{"\ufdd1":0}'.encode()
+"""An object without keys that anybody wants."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 LIST_SEPARATOR = "\x1f"

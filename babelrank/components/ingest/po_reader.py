@@ -9,7 +9,9 @@ stay as they are.
 
 from __future__ import annotations
 
+import codecs
 import gettext
+import io
 import itertools
 import re
 import tempfile
@@ -26,13 +28,16 @@ from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Locatio
 
 _LONGEST_FILE = 64 << 20
 """Bytes; polib wants a file as a whole, and a catalogue of a whole desktop has 5 MiB."""
-_NO_CHARSETS = ("idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7")
-"""Python's own codecs, which are slow, fail in their own ways or make halves of surrogate pairs."""
+_MOST_LINES = 10_000
+"""Lines of one text; polib takes the square of their number, and a long licence has 700."""
+_NO_CODECS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
+"""Python's own, which are slow, fail in their own ways or make halves of surrogate pairs."""
 
 STATE = "state"
 """A third column: why the row is to be dropped (`fuzzy`, `untranslated`, `obsolete`), or ''."""
 
 _CHARSET = re.compile(rb'"Content-Type:[^"\n]*charset=([\w.:-]+)', re.IGNORECASE)
+_LINE = re.compile(r'\s*(?:#[~|]+\s*)*("|msg)')
 _SYNTAX = re.compile(r"\(line (\d+)\)")
 _ALIASES = {"iw": "he", "in": "id", "ji": "yi", "nb": "no", "nn": "no", "cmn": "zh"}
 
@@ -61,9 +66,11 @@ def read_po(file: IO[bytes], path: str, language: str, names: tuple[str, str]) -
     if len(data) > _LONGEST_FILE:
         raise InputError(f"{path}: longer than {_LONGEST_FILE >> 20} MiB. Is this a PO file?")
     text, sound = _decode(data, path)
+    _check_lines(text, path)
     catalogue = _parse(text, path)
     _check_language(catalogue.metadata.get("Language", ""), language, path)
-    rows = [row for entry in catalogue for row in _rows(entry, _singular(catalogue))]
+    singular = _singular(catalogue)
+    rows = [row for entry in catalogue for row in _rows(entry, singular)]
     broken = [not sound and "\ufffd" in row.source + row.target for row in rows]
     bad = list(itertools.compress(rows, broken))
     good = [row for row, is_bad in zip(rows, broken, strict=True) if not is_bad]
@@ -89,9 +96,9 @@ def _decode(data: bytes, path: str) -> tuple[str, bool]:
     encoding = found[1].decode() if found else "utf-8"
     if encoding.upper() == "CHARSET":  # as templates have it
         encoding = "utf-8"
-    if encoding.lower().replace("-", "_").startswith(_NO_CHARSETS):
-        raise InputError(f"{path}: unknown encoding: {encoding} in the header's Content-Type.")
     try:
+        if codecs.lookup(encoding).name in _NO_CODECS:
+            raise LookupError(f"unknown encoding: {encoding}")
         text, sound = data.decode(encoding), True
     except LookupError as error:
         raise InputError(f"{path}: {error} in the header's Content-Type.") from error
@@ -100,12 +107,26 @@ def _decode(data: bytes, path: str) -> tuple[str, bool]:
     return text.removeprefix("\ufeff"), sound
 
 
+def _check_lines(text: str, path: str) -> None:
+    lines = 0
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        found = _LINE.match(line)
+        if found is None:  # blank lines and comments do not end a text
+            continue
+        lines = lines + 1 if found[1] == '"' else 0
+        if lines > _MOST_LINES:
+            raise InputError(
+                f"{path}: line {number}: a text of more than {_MOST_LINES:,} lines. "
+                "Is this a PO file?"
+            )
+
+
 def _parse(text: str, path: str) -> polib.POFile:
     """The messages. (Given a text instead of a file, polib would cut lines at U+2028 too.)"""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "messages.po"
-        copy.write_bytes(text.encode())
         try:
+            copy.write_bytes(text.encode())
             return polib.pofile(str(copy), encoding="utf-8")
         except (OSError, ValueError, IndexError) as error:
             at = _SYNTAX.search(str(error))

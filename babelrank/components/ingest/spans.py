@@ -159,6 +159,7 @@ def resolve(pattern: str, config: SpansConfig, split: str = "", key: str = "data
     for metadata in _match(_glob(pattern)):
         match = regex.fullmatch(metadata.path)
         if match is not None and not _is_hidden(metadata.path, pattern):
+            _check_file(metadata.path)
             groups = match.groupdict()
             version = _number(groups.get("VERSION"), metadata.path)
             found.setdefault(_span(groups, metadata.path), {}).setdefault(version, []).append(
@@ -194,11 +195,13 @@ def fingerprint_of(path: str) -> str:
     """The same for the files that one path or glob names.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, one is no regular file, or its name no UTF-8.
     """
     found = _match(path)
     if not found:
         raise InputError(f"{path}: no such file (named in data.joins).")
+    for metadata in found:
+        _check_file(metadata.path)
     return fingerprint(found)
 
 
@@ -287,19 +290,20 @@ def _match(glob: str) -> list[FileMetadata]:
 
     Raises:
         ConfigError: It is no glob.
-        InputError: The files cannot be listed, one is no regular file, or its name no UTF-8.
+        InputError: The files cannot be listed.
     """
     try:
-        found = list(FileSystems.match([glob])[0].metadata_list)
+        return list(FileSystems.match([glob])[0].metadata_list)
     except (re.error, OverflowError) as error:
         raise ConfigError(f"path: {glob}: takes a glob: {error}.") from error
     except (BeamIOError, OSError, ValueError) as error:
         raise InputError(f"{glob}: cannot list the files: {error}") from error
-    for metadata in found:
-        check_regular(metadata.path)
-        if not _is_utf8(metadata.path):
-            raise InputError(f"{metadata.path!r}: the file's name is not UTF-8; rename the file.")
-    return found
+
+
+def _check_file(path: str) -> None:
+    check_regular(path)
+    if not _is_utf8(path):
+        raise InputError(f"{path!r}: the file's name is not UTF-8; rename the file.")
 
 
 def _is_utf8(text: str) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from babelrank.components.errors import BadRowsError, InputError
 from babelrank.components.ingest.blocks import BadRow, Location
@@ -35,6 +35,17 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, tuple[str, BadRow]] = field(default_factory=dict)
     spans: Counter[str] = field(default_factory=Counter)
+
+    FILE: ClassVar[str] = "summary.json"
+    """Its name in a quarantine."""
+
+    @classmethod
+    def load(cls, quarantine: str) -> Summary:
+        """Reads the summary of a quarantine, a folder anywhere that TFX can read."""
+        from tfx.dsl.io import fileio  # takes seconds, and most have no need of it
+
+        with fileio.open(f"{quarantine}/{cls.FILE}") as file:
+            return cls.from_json(file.read())
 
     def add_bad(self, path: str, row: BadRow) -> None:
         """Counts a quarantined row."""

@@ -54,6 +54,8 @@ def broken(column: pa.Array) -> Mask:
     nested = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     texts = column.flatten() if nested else column
     if pa.types.is_dictionary(texts.type):
+        if not broken(texts.dictionary).any():
+            return rows
         texts = texts.dictionary_decode()
     if not is_textual(texts.type):
         return rows

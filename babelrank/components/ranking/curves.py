@@ -12,11 +12,11 @@ Array = npt.NDArray[Any]
 POINTS = 401
 """Most points of a ROC curve."""
 GROUPS = 20
-"""Groups of examples by their prediction."""
+"""Groups of examples by their prediction, at most."""
 BINS = 40
 _HIGHEST = 0.995
-"""The bins end at this quantile, and the last one has what is beyond: a few high scores among many
-low ones would leave nothing to see."""
+"""Of clicks, the bins end at this quantile, and the last one has what is beyond: a few high scores
+among many low ones would leave nothing to see."""
 
 
 def score_histogram(
@@ -42,6 +42,7 @@ def score_histogram(
     clicks = objective == "click"
     values = predictions if clicks else np.concatenate([predictions, labels])
     low, high = values.min(), np.quantile(values, _HIGHEST) if clicks else values.max()
+    high = high if high > low else values.max()  # nearly all scores are the same
     if not high > low:
         return np.zeros((0, 4))
     edges = np.linspace(low, high, BINS + 1)
@@ -82,12 +83,34 @@ def calibration_buckets(
     predictions: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """[K, 3] mean prediction, mean label and examples of equally large groups by prediction."""
-    order = np.argsort(predictions, kind="stable")
-    rows = []
-    for group in np.array_split(order, min(GROUPS, len(order)) or 1):
-        weight = None if weights is None else weights[group]
-        if len(group) and (weight is None or weight.sum() > 0):
-            means = (np.average(v[group], weights=weight) for v in (predictions, labels))
-            rows.append((*means, float(len(group))))
-    return np.array(rows).reshape(-1, 3)
+    """[K, 3] mean prediction, mean label and examples of groups by prediction; see `groups`.
+
+    [0, 3] if a prediction is not finite, or without any weight.
+    """
+    mass = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    if not mass.sum() > 0 or not np.isfinite(predictions).all():
+        return np.zeros((0, 3))
+    group = groups(predictions, mass)
+    counts, whole = np.bincount(group), np.bincount(group, mass)
+    means = (np.bincount(group, mass * np.asarray(v, np.float64)) for v in (predictions, labels))
+    held = whole > 0
+    columns = [*(mean[held] / whole[held] for mean in means), counts[held].astype(np.float64)]
+    return np.stack(columns, axis=1)
+
+
+def groups(predictions: Array, weights: Array) -> npt.NDArray[np.int64]:
+    """[N] the group of each example by its prediction, from 0 to `GROUPS` - 1, low ones first.
+
+    The groups have about the same weight (Nguyen and O'Connor, 2015, "Posterior calibration and
+    exploratory analysis for natural language processing models"). Examples with the same prediction
+    are in the same group, so their order does not matter; some groups may then be empty.
+
+    Args:
+        predictions: [N], finite.
+        weights: [N], not negative; their sum is not 0.
+    """
+    _, place = np.unique(predictions, return_inverse=True)
+    mass = np.bincount(place, weights)
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    of_place: npt.NDArray[np.int64] = np.minimum((GROUPS * middle).astype(np.int64), GROUPS - 1)
+    return of_place[place]

@@ -44,10 +44,12 @@ def interval(labels: Array, scores: Array) -> tuple[float, float]:
         scores: [N], larger for likelier positives.
 
     Returns:
-        Within 0 and 1; NaN with fewer than two positives or negatives, or scores that are not
-        finite.
+        Within 0 and 1; NaN with fewer than two positives or negatives, scores that are not
+        finite, or no variance (as when all pairs are in the right order), which says nothing of
+        how sure that is.
     """
     area, error = _estimate(_placements(labels, scores))
+    error = error or math.nan
     return _clipped(area - _BOUND * error), _clipped(area + _BOUND * error)
 
 
@@ -60,14 +62,17 @@ def compare(labels: Array, scores: Array, baseline: Array) -> Comparison:
         baseline: [N], of the second.
 
     Returns:
-        The comparison; all NaN where `interval` is.
+        The comparison; all NaN with too few examples or scores that are not finite. Models that
+        differ by the same amount everywhere have no bounds (NaN), and their p-value is 1 if that
+        amount is 0, else unknown (NaN).
     """
     both = zip(_placements(labels, scores), _placements(labels, baseline), strict=True)
     difference, error = _estimate(tuple(one - other for one, other in both))
     if error > 0:
         p_value = math.erfc(abs(difference) / error / math.sqrt(2))
-    else:  # the two differ by the same amount everywhere
-        p_value = math.nan if math.isnan(error) else float(abs(difference) < 1e-12)
+    else:  # or NaN
+        p_value = 1.0 if abs(difference) < 1e-12 else math.nan
+        error = math.nan
     return Comparison(
         p_value=p_value,
         difference=difference,

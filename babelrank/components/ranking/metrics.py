@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from babelrank.components.ranking.curves import groups
 from babelrank.components.ranking.query_metrics import TOP_K, query_metrics
 
 Array = npt.NDArray[Any]
@@ -33,8 +34,6 @@ MODES = {
 
 LIFT_SHARE = 0.1
 """Share of the rows that `lift` is about, unless a configuration says otherwise."""
-
-ECE_BINS = 20
 
 _EPSILON = 1e-7
 
@@ -103,11 +102,10 @@ def average_precision(labels: Array, scores: Array, weights: Array | None = None
 def calibration_error(labels: Array, scores: Array, weights: Array | None = None) -> float:
     """The expected calibration error: how far predictions are from labels, within bins of rows.
 
-    The mean over `ECE_BINS` bins, by their weight, of |mean prediction - mean label| (Naeini et
-    al., 2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al., 2017,
-    "On calibration of modern neural networks"). Those have bins of equal width, of which small
-    click rates would fill one; these hold equally many rows (Nguyen and O'Connor, 2015). Rows with
-    the same prediction are in the same bin, so their order does not matter.
+    The mean over bins, by their weight, of |mean prediction - mean label| (Naeini et al., 2015,
+    "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al., 2017, "On
+    calibration of modern neural networks"). Those have bins of equal width, of which small click
+    rates would fill one; these are `curves.groups`, which hold equally many rows.
 
     Args:
         labels: [N], 0 or 1.
@@ -117,14 +115,12 @@ def calibration_error(labels: Array, scores: Array, weights: Array | None = None
     Returns:
         From 0 to 1, or NaN without rows of any weight.
     """
-    distinct, positives, negatives = _by_score(labels, scores, weights)
-    mass = positives + negatives
+    mass = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     if not mass.sum() > 0:
         return float("nan")
-    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
-    bins = np.minimum((ECE_BINS * middle).astype(np.int64), ECE_BINS - 1)
-    excess: Array = mass * distinct - positives
-    return float(np.abs(np.bincount(bins, excess)).sum() / mass.sum())
+    clicked = np.asarray(labels) > 0.5
+    excess: Array = mass * (np.asarray(scores, np.float64) - clicked)
+    return float(np.abs(np.bincount(groups(scores, mass), excess)).sum() / mass.sum())
 
 
 def lift(

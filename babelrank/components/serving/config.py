@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -35,7 +36,10 @@ class ServingConfig:
     )
     timeout_seconds: int = option(600, "The same when the check takes longer.")
     warmup_requests: int = option(
-        16, "Requests that TensorFlow Serving replays before it serves a version; 0: none."
+        16,
+        "Requests that TensorFlow Serving replays before it serves a version; 0: none. They are "
+        "raw examples of the gate's split and lie in the pushed version, also where "
+        "report.raw_rows is false.",
     )
     tf_serving: str | None = option(
         "2.19.1",
@@ -49,10 +53,10 @@ class ServingConfig:
                 raise ConfigError(f"{name}: got {getattr(self, name)}; takes 1 or more.")
         for name in ("max_p50_ms", "max_p99_ms", "max_memory_mib"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:  # NaN is not either
                 raise ConfigError(f"{name}: got {value}; takes more than 0, or null.")
         for name in ("tolerance", "warmup_requests"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name}: got {getattr(self, name)}; takes 0 or more.")
         if self.tf_serving is not None and not re.fullmatch(r"\d+\.\d+\.\d+", self.tf_serving):
             raise ConfigError(

@@ -87,13 +87,29 @@ def verify(version: Path) -> Manifest:
             f"{version}: {MANIFEST} is missing or unreadable: nothing says who pushed it."
         )
     warmup = version / WARMUP
-    found = digest(version), sha256(warmup) if warmup.is_file() else ""
-    if found != (manifest.digest, manifest.warmup):
-        raise ModelError(
-            f"{version}: was altered after its push: its SHA-256 is {found[0][:16]}…, its manifest "
-            f"says {manifest.digest[:16]}…. Push it again, or roll back to another version."
-        )
+    _compare(version, "the SHA-256 of its files", digest(version), manifest.digest)
+    found = sha256(warmup) if warmup.is_file() else ""
+    _compare(version, f"the SHA-256 of {WARMUP}", found, manifest.warmup)
     return manifest
+
+
+def verify_if_sealed(version: Path) -> None:
+    """Refuses a pushed version that was altered; what nobody pushed has no seal to be broken.
+
+    Raises:
+        ModelError: A file was altered, added or removed since the push.
+    """
+    if (version / MANIFEST).exists():
+        verify(version)
+
+
+def _compare(version: Path, what: str, found: str, sealed: str) -> None:
+    if found != sealed:
+        was, should = (f"{one[:16]}…" if one else "that of no file" for one in (found, sealed))
+        raise ModelError(
+            f"{version}: was altered after its push: {what} is {was}, its manifest says {should}. "
+            "Push it again, or roll back to another version."
+        )
 
 
 def sha256(path: Path) -> str:

@@ -56,7 +56,8 @@ class RowColumn:
             return np.array([self._text(v, line) for v, line in numbered], dtype=object)
         if self.kind == "number":
             return np.array([self._number(v, line) for v, line in numbered], np.float32)
-        texts = pa.array([None if v is None else str(v) for v in values], pa.string())
+        told = [None if v is None else self._unicode(v, line) for v, line in numbered]
+        texts = pa.array(told, pa.string())
         seconds, missing, bad = to_seconds(texts, time_format=self.time_format)
         for i in np.flatnonzero(bad):
             raise self._error(lines[int(i)], values[int(i)], "a time")
@@ -104,7 +105,13 @@ class RowColumn:
             raise self._error(line, value, wanted)
         if isinstance(value, bool):
             return "true" if value else "false"
-        return str(value)
+        return self._unicode(value, line)
+
+    def _unicode(self, value: Any, line: int) -> str:
+        text = str(value)
+        if not is_unicode(text):
+            raise self._error(line, value, "Unicode text, without halves of surrogate pairs,")
+        return text
 
     def _number(self, value: Any, line: int) -> float:
         if value is None or value == "":
@@ -166,6 +173,16 @@ class RowsDescription:
             column.name: column.array([row.get(column.name) for row in rows], lines)
             for column in self.columns
         }
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8; half a surrogate pair, as in JSON's "\\ud800", can
+    not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def joined(array: pa.Array, separator: str) -> pa.Array:

@@ -14,6 +14,8 @@ from babelrank.components.errors import InputError
 from babelrank.components.serving.line_quarantine import LineQuarantine
 
 _MARK = "\ufeff"
+_MOST_BYTES = 1 << 28
+"""Of a file that is held in memory: a million long sentences. A small `.gz` may unpack to more."""
 
 
 def decoded(
@@ -45,15 +47,20 @@ def decoded(
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file, plain or compressed (.gz, .xz, .zst).
+    """The lines of a file, plain or compressed (.gz, .xz, .zst, .bz2).
 
     Raises:
-        InputError: The file cannot be read, or is not UTF-8.
+        InputError: The file cannot be read, is too long to be held, or is not UTF-8.
     """
     from babelrank.components.ingest.files import open_input
 
     with open_input(str(path)) as file:
-        raw = file.read().split(b"\n")
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise InputError(
+            f"{path}: more than {_MOST_BYTES:,} bytes of text; takes less. Cut it into parts."
+        )
+    raw = data.split(b"\n")
     if not raw[-1]:  # the last line has its end
         raw.pop()
     return list(decoded(raw, str(path)))

@@ -16,6 +16,9 @@ BATCH = 64
 WINDOW = 32
 """Batches of lines that are read together and sorted, so that a batch has lines of like length."""
 _CHARACTERS = 200
+_SQUARES = 10_000**2
+"""Lines of a batch times the square of the longest, at the most: attention compares each character
+with each other one. A single line is asked whatever its length."""
 _UNLIKELY = -1e8
 """Scores below stand for hypotheses that the search did not find."""
 
@@ -130,11 +133,12 @@ def batches(lines: Sequence[str], batch: int) -> Iterator[list[int]]:
     begin = 0
     for end in range(1, len(rows) + 1):
         full = end - begin == batch
-        if end == len(rows) or full or _cells(lines, rows, begin, end + 1) > batch * _CHARACTERS:
+        if end == len(rows) or full or _too_many(lines, rows, begin, end + 1, batch):
             yield rows[begin:end]
             begin = end
 
 
-def _cells(lines: Sequence[str], rows: Sequence[int], begin: int, end: int) -> int:
-    """Characters of the lines rows[begin:end], each as long as the longest."""
-    return (end - begin) * len(lines[rows[end - 1]])
+def _too_many(lines: Sequence[str], rows: Sequence[int], begin: int, end: int, batch: int) -> bool:
+    """Whether the lines rows[begin:end], each as long as the longest, are too much for a batch."""
+    count, longest = end - begin, len(lines[rows[end - 1]])
+    return count * longest > batch * _CHARACTERS or count * longest**2 > _SQUARES

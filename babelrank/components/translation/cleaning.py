@@ -75,6 +75,9 @@ def piled_marks(texts: pa.Array) -> Mask:
         [N] True where more than `MOST_MARKS` stand together.
     """
     piled = np.zeros(len(texts), bool)
+    # Few texts are so long; a mark has two bytes or more.
+    long = np.flatnonzero(pc.binary_length(texts).to_numpy(zero_copy_only=False) > 2 * MOST_MARKS)
+    texts = texts.take(pa.array(long))
     data, _ = buffer_of(texts)
     if not len(data) or data.max() < _FIRST_MARK:
         return piled
@@ -82,9 +85,11 @@ def piled_marks(texts: pa.Array) -> Mask:
     marks = np.flatnonzero(_combining()[np.minimum(characters, _PAST_MARKS)])
     ends = marks[MOST_MARKS:]
     together = ends - marks[: len(ends)] == MOST_MARKS
-    rows = np.searchsorted(offsets, ends[together], side="right") - 1
-    # A run that begins in the text before is as bad, and no less rare.
-    piled[rows] = True
+    first, last = (
+        np.searchsorted(offsets, places[together], side="right") - 1
+        for places in (marks[: len(ends)], ends)
+    )
+    piled[long[last[first == last]]] = True  # not what begins in the text before
     return piled
 
 

@@ -14,7 +14,8 @@ def texts(facts: DataFacts, **bounds: Any) -> list[str]:
     """The findings, with each one's sign before its text."""
     found = judge_data(LabelThresholds(**bounds), facts)
     assert {one.kind for one in found} <= {"data"}
-    return [f"{'+' if one.ok else '-'} {one.text}" for one in found]
+    assert all(one.ok for one in found if one.note)
+    return [f"{'=' if one.note else '+' if one.ok else '-'} {one.text}" for one in found]
 
 
 def anomalies(count: int) -> DataFacts:
@@ -46,24 +47,24 @@ def test_quarantined():
 
 def test_anomalies_are_told_and_refuse_only_by_a_bound():
     told = "Schema anomaly: f0 (train, eval): Column dropped."
-    assert texts(anomalies(1)) == [f"+ {told}"]
+    assert texts(anomalies(1)) == [f"= {told}"]
     bound = "evaluation.data.max_anomalies ="
     ways = "The data differ from the schema in"
     assert texts(anomalies(1), max_anomalies=1) == [
         f"+ {ways} 1 way; that keeps {bound} 1.",
-        f"+ {told}",
+        f"= {told}",
     ]
     assert texts(anomalies(0), max_anomalies=0) == [f"+ {ways} 0 ways; that keeps {bound} 0."]
     found = texts(anomalies(7), max_anomalies=6)
     assert found[0] == f"- {ways} 7 ways; that breaks {bound} 6."
-    assert found[1] == f"- {told}"
-    assert found[6:] == ["- And 2 more differences from the schema."]
+    assert found[1] == f"= {told}"
+    assert found[6:] == ["= And 2 more differences from the schema."]
 
 
 def test_an_anomaly_of_all_data():
     one = Anomaly(feature="", splits=("train",), text="Low num examples")
     assert texts(DataFacts(anomalies=(one,))) == [
-        "+ Schema anomaly: the data (train): Low num examples."
+        "= Schema anomaly: the data (train): Low num examples."
     ]
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from babelrank.components.evaluation.differences import MAX_WORDS, compared, words
+from babelrank.components.evaluation.differences import (
+    MAX_CHARACTERS,
+    MAX_WORDS,
+    compared,
+    words,
+)
 
 
 def marked(one: str, other: str) -> tuple[list[str], list[str]]:
@@ -40,6 +47,16 @@ def test_accents_joiners_and_vowel_signs_stay_with_their_letters() -> None:
     hindi = "\u0915\u093f\u0924\u093e\u092c"  # with vowel signs, which are no letters
     assert [word for _, word in words(hindi)] == [hindi]
     assert [word for _, word in words("\u0e17\u0e35\u0e48")] == ["\u0e17\u0e35\u0e48"]
+
+
+def test_limits_come_before_the_work() -> None:
+    started = time.process_time()
+    assert len(words("x" * 200_000 + " " * 200_000)) == 1
+    text = "word" * MAX_CHARACTERS * 100
+    assert compared(text, "word") == ([(text, False)], [("word", False)])
+    worst = "a b " * (MAX_WORDS // 2), "b b a " * (MAX_WORDS // 3)
+    assert compared(*worst)[0] != [(worst[0], False)]
+    assert time.process_time() - started < 10
 
 
 def test_a_very_long_text_is_not_compared() -> None:

@@ -302,12 +302,18 @@ def test_data_are_refused_and_the_model_blessed_by_force(inputs: dict[str, Any],
             "max_anomalies = 0.",
             kind="data",
         ),
-        Finding(ok=False, text="Schema anomaly: price (train): Out-of-range values.", kind="data"),
         Finding(
             ok=True,
-            text="Blessed by force (evaluation.force_bless), although 3 findings say no. The "
-            "reason: the bad rows are known.",
+            text="Schema anomaly: price (train): Out-of-range values.",
+            kind="data",
+            note=True,
+        ),
+        Finding(
+            ok=True,
+            text="Blessed by force (evaluation.force_bless), although 2 findings say no. The "
+            "reason: the bad rows are known. The next models are compared with this one.",
             kind="forced",
+            note=True,
         ),
     )
     assert verdict.blessed

@@ -57,7 +57,7 @@ def test_it_is_said_in_words_and_well_formed(narrow: bool) -> None:
     assert said.startswith("Lineage. Data: spans 1, 2; Warm start: run <r1>; Model; Baseline; ")
     shown = [text.text or "" for text in root.iter("text")]
     assert "run <r1>" in shown
-    assert max(map(len, shown)) == 24
+    assert 10 < len(shown[-1]) < 24
     assert shown[-1].endswith("…")
 
 

@@ -115,10 +115,10 @@ def test_only_one_group_has_examples() -> None:
 
 
 def test_refused_runs_have_a_mark_of_their_own() -> None:
-    svg = runs_svg([(2.0, 0.8, False), (1.0, 0.7, True)], "AUC", "x")
+    svg = runs_svg([(2.0, 0.8, True), (1.0, 0.7, False)], "AUC", "x")
     assert svg is not None
     assert "var(--bad" in svg
     assert ">refused<" in svg
-    good = runs_svg([(1.0, 0.7, True)], "AUC", "x")
+    good = runs_svg([(1.0, 0.7, False)], "AUC", "x")
     assert good is not None
     assert ">refused<" not in good

@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from babelrank.components.evaluation.redaction import without_rows
+from babelrank.components.evaluation import drift
+from babelrank.components.evaluation.data_gate import Anomaly, DataFacts, judge_data
+from babelrank.components.evaluation.data_thresholds import DataThresholds
+from babelrank.components.evaluation.drift import MOST_CHANGED, Comparison, Move, Side
+from babelrank.components.evaluation.drift_config import DriftConfig
+from babelrank.components.evaluation.redaction import KEPT, REDACTED, without_rows
 from babelrank.components.evaluation.report import (
     INTERRUPTED,
     Charts,
@@ -18,10 +23,16 @@ from babelrank.components.evaluation.report import (
     write_run_json,
 )
 from babelrank.components.serving.check.report import CheckFinding
-from tests.report.runs import DRIFT, RANKING, REFUSED_CHECK, TRANSLATION, TRANSLATION_CHARTS
+from babelrank.pipelines.translation_summary import vocabulary_notes
+from tests.report.runs import RANKING, REFUSED_CHECK, TRANSLATION, TRANSLATION_CHARTS
 
 CANARY = "Serinus-canaria"
-MOVED = f"os drifted by 0.310, beyond drift.max_categorical = 0.2; most changed: '{CANARY}'."
+FOUND = Anomaly(feature="os", splits=("train", "test"), text=f"{CANARY} is new.")
+NEW = Side(kind="categorical", missing=0.0)
+MOVE = Move(distance=0.31, before=NEW, after=NEW, most=f"{MOST_CHANGED}'{CANARY}' 0 % -> 31 %")
+DRIFTED = drift.judge(
+    DriftConfig(action="refuse"), "test", None, Comparison(moves={"os": MOVE}, examples=999)
+)
 PLANTED = dataclasses.replace(
     RANKING,
     status="failed",
@@ -30,15 +41,13 @@ PLANTED = dataclasses.replace(
         RANKING.rows,  # type: ignore[type-var]
         examples=(("not_a_number", "day=1/part-0.csv", 1234, f"u1,{CANARY}"),),
     ),
-    drift=dataclasses.replace(
-        DRIFT, features=(dataclasses.replace(DRIFT.features[0], beyond=(MOVED,)),)
-    ),
+    drift=DRIFTED,
     verdict=(
-        Finding(ok=False, text=MOVED, kind="drift"),
-        Finding(ok=True, text=f"Schema anomaly: os (train): {CANARY} is new.", kind="data"),
+        *DRIFTED.findings(),
+        *judge_data(DataThresholds(max_anomalies=0), DataFacts(anomalies=(FOUND,))),
         Finding(ok=True, text="auc in the slice hour=3 0.7 keeps evaluation.min_auc = 0.6."),
     ),
-    anomalies=(f"os (train, test): {CANARY} is new.",),
+    anomalies=(FOUND.sentence(),),
     check=dataclasses.replace(
         REFUSED_CHECK,
         findings=(
@@ -51,7 +60,9 @@ PLANTED = dataclasses.replace(
         StepSummary(name="Trainer", state="failed", error=INTERRUPTED),
     ),
     vocabulary={"source": {"size": 80}},
-    vocabulary_notes=("Few subwords.", f"Not covered, source: {CANARY} (3)."),
+    vocabulary_notes=vocabulary_notes(
+        {"notes": ["Few subwords."], "source": {"uncovered": [(CANARY, 3)]}}
+    ),
 )
 SAMPLES = dataclasses.replace(
     TRANSLATION_CHARTS,
@@ -83,16 +94,25 @@ def test_the_canary_is_seen_unless_rows_are_left_out(tmp_path: Path) -> None:
     for kept in (
         "report.raw_rows: false",
         "day=1/part-0.csv, row 1,234",
-        "os drifted by 0.310, beyond drift.max_categorical = 0.2.",
+        "os is skewed from train to test by 0.310, beyond drift.max_categorical = 0.2.",
         "os (train, test).",
         "hour=3",
         "requests and answers are left out",
         "1 checks were passed.",
         "babelrank check out/clicks",
-        "errors can quote rows. log.txt has it.",
+        "errors can quote rows. The run",
         "Few subwords.",
     ):
         assert kept in told
+
+
+def test_every_field_is_known() -> None:
+    fields = [field.name for field in dataclasses.fields(RunSummary)]
+    assert sorted((*KEPT, *REDACTED)) == sorted(fields)
+    run = dataclasses.replace(PLANTED, status="refused", blessed=True)
+    safe, _ = without_rows(run, SAMPLES)
+    assert {name for name in fields if getattr(run, name) != getattr(safe, name)} == set(REDACTED)
+    assert without_rows(safe, Charts())[0] == safe
 
 
 def test_translations_are_said_to_be_left_out(tmp_path: Path) -> None:

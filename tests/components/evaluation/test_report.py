@@ -17,6 +17,7 @@ import pytest
 from babelrank.components import durable
 from babelrank.components.evaluation import slice_table, wording
 from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
+from babelrank.components.evaluation.page import html
 from babelrank.components.evaluation.report import (
     Charts,
     Finding,
@@ -29,6 +30,7 @@ from babelrank.components.evaluation.report import (
     write_html,
     write_run_json,
 )
+from tests.report import runs
 
 PUSHED = RunSummary(
     run_id="r1",
@@ -237,7 +239,7 @@ def test_translation_page_says_what_matters(tmp_path: Path) -> None:
     for text in (
         "translation, pt_BR to he",
         "BLEU 31.3 95 %: 30.0 to 32.5 baseline 30.1 +1.1 better significant (p = 0.012)",
-        "chrF 54.6 baseline 54.6 +0.03 better not significant (p = 0.410)",
+        "chrF 54.6 baseline 54.6 +0.03 not significant (p = 0.410)",
         f"BLEU {SIGNATURE}",
         "Vocabulary source target Subwords 8,000 7,000 Subwords per word 1.310 – "
         "Share of unknown subwords – 0.20 % Not covered, target: \u2603 (12).",
@@ -356,7 +358,16 @@ def test_run_json_has_exactly_these_keys(tmp_path: Path, summary: RunSummary) ->
     assert set(_run_json(tmp_path, summary)) == {
         *("status", "blessed", "pushed_model", "metrics", "baseline", "rows", "seconds", "spans"),
         *("versions", "run_id", "pipeline", "task", "started", "split", "splits", "verdict"),
-        *("steps", "optimum", "intervals", "p_values", "signatures", "languages", "vocabulary"),
+        *(
+            "steps",
+            "optimum",
+            "intervals",
+            "p_values",
+            "significance",
+            "signatures",
+            "languages",
+            "vocabulary",
+        ),
         *("warm_start", "privacy", "skipped", "drift", "not_pushed", "forced", "anomalies"),
         *("check", "lineage", "raw_rows"),
     }
@@ -371,7 +382,7 @@ def test_run_json_values(tmp_path: Path) -> None:
         "dropped": 1000,
         "by_reason": {"bad label": 2000, "label missing": 1000},
     }
-    said = {"ok": True, "text": "auc 0.771 is at least 0.740.", "kind": "model"}
+    said = {"ok": True, "text": "auc 0.771 is at least 0.740.", "kind": "model", "note": False}
     assert content["verdict"] == [said]
     assert content["spans"] == [1, 2]
     assert content["steps"][0] == {
@@ -483,6 +494,44 @@ def test_figure(name: str, value: float, text: str) -> None:
 )
 def test_significance(p_value: float, text: str) -> None:
     assert wording.significance(p_value) == text
+
+
+def test_the_configured_level_counts() -> None:
+    assert wording.significance(0.03, 0.01) == "not significant (p = 0.030)"
+    assert not wording.is_significant(0.03, 0.01)
+    assert wording.is_significant(0.08, 0.1)
+    run = dataclasses.replace(TRANSLATED, significance=0.01)
+    assert "not significant (p = 0.012)" in html(run, Charts())
+
+
+def test_metrics_improve_the_same_way_wherever_it_is_said() -> None:
+    from babelrank.components.ranking.metrics import MODES
+
+    ways = {"max": "higher", "min": "lower"}
+    shared = MODES.keys() & wording.METRICS.keys()
+    assert len(shared) > 8
+    assert {n: ways[MODES[n]] for n in shared} == {n: wording.METRICS[n][1] for n in shared}
+
+
+@pytest.mark.parametrize(
+    ("forced", "served", "said"),
+    [
+        ("", True, "The model passed the gate and the serving check and stands"),
+        ("", False, "The model passed the gate and stands"),
+        ("x.", True, "was forced through the gate and passed the serving check and stands"),
+        ("x.", False, "The model was forced through the gate and stands"),
+    ],
+)
+def test_what_a_forced_model_passed(forced: str, served: bool, said: str) -> None:
+    run = runs.RANKING if served else dataclasses.replace(runs.RANKING, check=None)
+    assert said in html(dataclasses.replace(run, forced=forced), Charts())
+
+
+@pytest.mark.parametrize(("chrf", "worded"), [(0.41, 1), (0.04, 2)])
+def test_what_chance_may_have_made_is_not_called_better(chrf: float, worded: int) -> None:
+    summary = dataclasses.replace(TRANSLATED, p_values={"bleu": 0.0123, "chrf": chrf})
+    cards = re.findall(r'<span class="change [^>]*>[^<]* better<', html(summary, Charts()))
+    assert len(cards) == worded
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import babelrank  # noqa: F401  (before TensorFlow)
 from babelrank.components.errors import InputError
 from babelrank.components.ingest import binary_readers
 from babelrank.components.ingest.binary_readers import read_parquet, read_tfrecord
+from babelrank.components.ingest.utf8 import broken
 
 COLUMNS = {"id": pa.string(), "n": pa.float64()}
 
@@ -62,6 +63,28 @@ def test_parquet_batches_within_a_row_group(tmp_path, monkeypatch):
     blocks = blocks_of(path, COLUMNS)
     assert [(block.first_row, block.rows) for block in blocks] == [(0, 2), (2, 1)]
     assert blocks[1].locate([0])[0].position == "row group 0, row 2"
+
+
+def test_parquet_with_long_rows_comes_in_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(binary_readers, "_BATCH_BYTES", 3_000)
+    texts = [letter * 1_000 for letter in "abcde"]
+    path = parquet(
+        tmp_path / "log.parquet",
+        {"id": texts, "n": [1, 2, 3, 4, 5]},
+        compression="none",
+        use_dictionary=False,
+    )
+    blocks = blocks_of(path, COLUMNS)
+    assert [block.rows for block in blocks] == [2, 2, 1]
+    assert [text for block in blocks for text in block.batch.column("id").to_pylist()] == texts
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "expected"),
+    [(10, 100, 32_768), (10, 10 << 28, 1), (10, 10 << 30, 1), (0, 0, 1), (5, -7, 32_768)],
+)
+def test_rows_of_a_batch(rows, size, expected):
+    assert binary_readers._batch_rows(rows, size) == expected
 
 
 def test_parquet_without_a_wanted_column(tmp_path):
@@ -171,6 +194,7 @@ def test_missing_tfrecord(tmp_path):
         list(read_tfrecord(str(tmp_path / "nowhere"), COLUMNS))
 
 
+@pytest.mark.filterwarnings("ignore:pickle-based deserialization")  # newer Arrow says so itself
 def test_a_pickled_type_is_not_loaded(tmp_path):
     ran = tmp_path / "ran"
     pickled = b"cposix\nsystem\n(S'touch " + str(ran).encode() + b"'\ntR."
@@ -184,6 +208,17 @@ def test_a_pickled_type_is_not_loaded(tmp_path):
     with contextlib.suppress(InputError):  # newer Arrow takes the texts without their type
         blocks_of(path, COLUMNS)
     assert not ran.exists()
+
+
+def test_a_dictionary_with_texts_that_are_not_utf8():
+    offsets = pa.py_buffer(np.array([0, 1, 2], np.int32))
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff")])
+    codes = pa.array([0, 1, None, 0], pa.int8())
+    assert broken(pa.DictionaryArray.from_arrays(codes, texts)).tolist() == [0, 1, 0, 0]
+    unused = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), texts)
+    assert not broken(unused).any()
+    sound = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]))
+    assert broken(sound).tolist() == [0, 0, 0, 0]
 
 
 def test_parquet_with_texts_that_are_not_utf8(tmp_path):

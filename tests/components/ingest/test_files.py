@@ -72,5 +72,5 @@ def test_missing_file(tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(InputError, match="cannot read the file"):
+    with pytest.raises(InputError, match="a folder, pipe, socket or device; takes a file"):
         read(tmp_path)

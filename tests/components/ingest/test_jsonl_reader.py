@@ -95,6 +95,13 @@ def test_an_object_on_several_lines_is_refused_in_any_block():
     assert read(data)[1] == [(2, "bad_json"), (3, "bad_json")]
 
 
+def test_empty_objects_are_read_at_once():
+    data = b'{"id":"x","n":1}\n{}\n{}\n'
+    reader = JsonlReader("log.jsonl", COLUMNS)
+    assert reader.parse(data).to_pylist() == [{"id": "x", "n": 1.0}] + [{"id": None, "n": None}] * 2
+    assert [record.raw for record in reader.locate(data, [2, 0])] == ["{}", '{"id":"x","n":1}']
+
+
 def test_locate():
     data = b'{"id": "x"}\n\n{"id": "y"}\n'
     block = next(JsonlReader("f", COLUMNS).blocks(io.BytesIO(data)))

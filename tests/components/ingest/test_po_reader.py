@@ -1,5 +1,6 @@
 """Tests of gettext PO."""
 
+import gettext
 import io
 import tarfile
 from pathlib import Path
@@ -103,6 +104,35 @@ def test_encodings():
     data = HEADER.format(language="de", charset="x-none", plural="nplurals=1; plural=0")
     with pytest.raises(InputError, match=r"m\.po: unknown encoding: x-none"):
         list(read_po(io.BytesIO(data.encode()), "m.po", "de", ("s", "t")))
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "UTF7", "u7", "unicode-1-1-utf-7", "unicode_escape"])
+def test_encodings_that_make_halves_of_pairs(charset):
+    data = HEADER.format(language="de", charset=charset, plural="nplurals=1; plural=0")
+    data += 'msgid "+2AA-"\nmsgstr "b"\n'
+    with pytest.raises(InputError, match=f"m\\.po: unknown encoding: {charset} in the header's"):
+        list(read_po(io.BytesIO(data.encode()), "m.po", "de", ("s", "t")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\n\n", "\n#.\n"])
+def test_the_lines_of_a_text_are_counted(end):
+    line = f'"x"{end}'
+    source, target = "x" * 10_000, "y"
+    assert read(f'msgid ""\n{line * 10_000}\nmsgstr "y"\n\n')[0][:2] == (source, target)
+    with pytest.raises(InputError, match=r"m\.po: line \d+: a text of more than 10,000 lines"):
+        read(f'msgid ""\n{line * 10_001}\nmsgstr "y"\n\n')
+
+
+def test_the_rule_of_plurals_is_read_once(monkeypatch):
+    calls = []
+
+    def counted(rule, c2py=gettext.c2py):
+        calls.append(rule)
+        return c2py(rule)
+
+    monkeypatch.setattr(gettext, "c2py", counted)
+    assert len(read('msgid "a"\nmsgstr "A"\n\n' * 3)) == 3
+    assert calls == ["0"]
 
 
 def test_bytes_that_are_not_utf8():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from babelrank.components.ranking.curves import BINS, score_histogram
+from babelrank.components.ranking.curves import BINS, calibration_buckets, score_histogram
 
 
 def test_clicks_by_score() -> None:
@@ -25,6 +25,27 @@ def test_a_few_high_scores_are_in_the_last_bin() -> None:
     assert found[-1, 1] < 0.11
     assert found[:, 2].sum() == 1000
     assert found[:, 3].sum() == 0
+
+
+def test_one_high_score_above_equal_ones_is_seen() -> None:
+    scores = np.append(np.full(999, 0.1), 0.9)
+    found = score_histogram("click", np.zeros(1000), scores)
+    assert (found[0, 0], found[-1, 1]) == (0.1, 0.9)
+    assert (found[0, 2], found[-1, 2]) == (999.0, 1.0)
+
+
+def test_equal_predictions_are_one_bucket() -> None:
+    labels, scores = np.r_[np.ones(10), np.zeros(90)], np.full(100, 0.25)
+    assert calibration_buckets(labels, scores).tolist() == [[0.25, 0.1, 100.0]]
+    assert calibration_buckets(labels[::-1], scores).tolist() == [[0.25, 0.1, 100.0]]
+    assert calibration_buckets(labels, np.full(100, np.nan)).shape == (0, 3)
+    assert calibration_buckets(np.zeros(0), np.zeros(0)).shape == (0, 3)
+
+
+def test_buckets_with_weights() -> None:
+    labels, scores = np.array([0.0, 1.0, 5.0, 9.0]), np.array([0.25, 0.25, 0.75, 0.9])
+    found = calibration_buckets(labels, scores, np.array([3.0, 1.0, 4.0, 0.0]))
+    assert found.tolist() == [[0.25, 0.25, 2.0], [0.75, 5.0, 1.0]]
 
 
 def test_weights_count() -> None:

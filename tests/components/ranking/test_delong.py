@@ -71,7 +71,12 @@ def test_a_model_does_not_differ_from_itself():
 def test_models_that_differ_by_the_same_everywhere():
     labels, scores = np.array([1, 1, 0, 0]), np.array([2.0, 2.0, 1.0, 1.0])
     found = compare(labels, scores, -scores)
-    assert (found.difference, found.p_value, found.low) == (1, 0, 1)
+    assert found.difference == 1
+    assert np.isnan([found.p_value, found.low, found.high]).all()
+    assert np.isnan(interval(labels, scores)).all()
+    same = compare(labels, scores, 2 * scores)
+    assert (same.difference, same.p_value) == (0, 1)
+    assert np.isnan([same.low, same.high]).all()
 
 
 @pytest.mark.parametrize("labels", [[1, 0], [1, 1, 1], [1, 0, 0], []])

@@ -34,6 +34,11 @@ class Reverser(tf.Module):
             "scores": tf.tile(found[None], [tf.shape(source)[0], 1]),
         }
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        spec = {"source": tf.io.FixedLenFeature([], tf.string, default_value="")}
+        return self.translate(tf.io.parse_example(examples, spec)["source"])
+
 
 @pytest.fixture(scope="session")
 def reverser(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,7 +46,8 @@ def reverser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reverser")
     module = Reverser()
     path = str(folder / "3")
-    tf.saved_model.save(module, path, signatures={"translate": module.translate})
+    signatures = {"translate": module.translate, "serving_default": module.examples}
+    tf.saved_model.save(module, path, signatures=signatures)
     LinesDescription(source_language="en", target_language="de", beam_size=BEAM).save(path)
     return folder
 

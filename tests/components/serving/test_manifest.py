@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from babelrank.components.errors import ModelError
-from babelrank.components.serving.manifest import MANIFEST, WARMUP, digest, verify
+from babelrank.components.serving.manifest import MANIFEST, WARMUP, digest, verify, verify_if_sealed
 from babelrank.components.serving.versions import push
 
 
@@ -57,10 +57,33 @@ def _no_warmup(version: Path) -> None:
     (version / WARMUP).unlink()
 
 
-@pytest.mark.parametrize("alter", [_longer, _more, _less, _renamed, _other_warmup, _no_warmup])
-def test_what_was_altered_since_is_refused(version: Path, alter):
+_FILES = "the SHA-256 of its files is [0-9a-f]{16}…, its manifest says [0-9a-f]{16}…"
+_WARMUP = "the SHA-256 of assets.extra/tf_serving_warmup_requests is"
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (_longer, _FILES),
+        (_more, _FILES),
+        (_less, _FILES),
+        (_renamed, _FILES),
+        (_other_warmup, f"{_WARMUP} [0-9a-f]{{16}}…, its manifest says [0-9a-f]{{16}}…"),
+        (_no_warmup, f"{_WARMUP} that of no file, its manifest says"),
+    ],
+)
+def test_what_was_altered_since_is_refused(version: Path, alter, said: str):
     alter(version)
-    with pytest.raises(ModelError, match="was altered after its push"):
+    for refuse in (verify, verify_if_sealed):
+        with pytest.raises(ModelError, match=f"was altered after its push: {said}"):
+            refuse(version)
+
+
+def test_warm_up_requests_that_nobody_pushed_are_refused(model: Path, tmp_path: Path):
+    version = push(model, tmp_path / "cold")[0]
+    (version / WARMUP).write_bytes(b"requests")
+
+    with pytest.raises(ModelError, match="its manifest says that of no file"):
         verify(version)
 
 
@@ -68,3 +91,10 @@ def test_a_version_without_a_manifest_is_refused(version: Path):
     (version / MANIFEST).unlink()
     with pytest.raises(ModelError, match="nothing says who pushed it"):
         verify(version)
+    verify_if_sealed(version)
+
+
+def test_a_seal_that_cannot_be_read_is_broken(version: Path):
+    (version / MANIFEST).write_text("{")
+    with pytest.raises(ModelError, match="missing or unreadable"):
+        verify_if_sealed(version)

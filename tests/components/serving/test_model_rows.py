@@ -34,6 +34,16 @@ def test_several_categories():
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(TEXT, "\ud800"), (TEXT, ["a\udfff"]), (SEVERAL, ["a", "\udc00"]), (TIME, "\ud800")],
+)
+def test_half_a_surrogate_pair_is_no_text(column: RowColumn, value: Any):
+    said = rf"line 10: {column.name}: got .*\\ud.*; takes Unicode text, without halves of"
+    with pytest.raises(InputError, match=said):
+        array(column, value)
+
+
 def test_numbers():
     found = NUMBER.array([1, 2.5, "3", True, None, "", float("nan")], range(7))
     assert found.dtype == np.float32

@@ -109,10 +109,11 @@ def test_bad_lines_go_to_the_quarantine(predictor: Predictor, batch: int, tmp_pa
         b"[" * 100_000,
         b"3",
         b"{}",
+        b'{"user": "\\ud800"}',
     ]
     with LineQuarantine(tmp_path / "bad.jsonl", "here") as quarantine:
         found = list(predictor.predict(lines, batch, quarantine))
-    assert found == [{"score": score} for score in (1.0, None, None, None, None, 0.0)]
+    assert found == [{"score": score} for score in (1.0, None, None, None, None, 0.0, None)]
     rows = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
     rows.sort(key=lambda row: row["position"])
     assert [(row["file"], row["position"], row["reason"]) for row in rows] == [
@@ -120,11 +121,13 @@ def test_bad_lines_go_to_the_quarantine(predictor: Predictor, batch: int, tmp_pa
         ("here", "line 4", "bad_value"),
         ("here", "line 5", "bad_json"),
         ("here", "line 6", "bad_json"),
+        ("here", "line 8", "bad_value"),
     ]
     assert rows[0]["raw"] == "caf\ufffd"
     assert rows[1]["detail"] == "line 4: price: got 'x'; takes a number or null."
     assert len(rows[2]["raw"]) == 1000
-    assert quarantine.count == 4
+    assert rows[4]["raw"] == '{"user": "\\ud800"}'
+    assert quarantine.count == 5
 
 
 def test_what_comes_before_a_bad_batch_is_given(predictor: Predictor):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from babelrank.components.errors import ConfigError, ModelError
-from babelrank.components.serving.translate import Translated, Translator
+from babelrank.components.serving.translate import Translated, Translator, batches
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,12 @@ def test_a_batch_of_one_answers_before_it_reads_on(translator: Translator):
 def test_no_model(tmp_path: Path):
     with pytest.raises(ModelError, match="no model here"):
         Translator(tmp_path)
+
+
+def test_large_batches_of_long_lines_are_divided():
+    def sizes(characters: int, count: int, batch: int) -> list[int]:
+        return [len(rows) for rows in batches(["x" * characters] * count, batch)]
+
+    assert sizes(5_000, 10, 1024) == [4, 4, 2]  # 4 * 5,000 * 5,000 are what one of 10,000 takes
+    assert sizes(20_000, 2, 1024) == [1, 1]
+    assert sizes(100, 130, 64) == [64, 64, 2]

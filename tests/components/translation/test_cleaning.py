@@ -7,7 +7,7 @@ import unicodedata
 import pyarrow as pa
 import pytest
 
-from babelrank.components.translation.cleaning import Cleaner, normalized
+from babelrank.components.translation.cleaning import MOST_MARKS, Cleaner, normalized, piled_marks
 from babelrank.components.translation.config import CleaningConfig, SideConfig
 
 SPACE = (
@@ -52,6 +52,27 @@ def test_normalized(text, expected):
         expected,
         "y z",
     ]
+
+
+def test_piled_marks():
+    mark = "\u0300"
+    texts = [
+        "a" + mark * MOST_MARKS,
+        "a" + mark * (MOST_MARKS + 1),
+        "a" + mark * 150,
+        mark * 60 + "b",  # with those of the text before, more than 200
+        "x" * 1000,
+        "a" + mark * 150,
+        mark * (MOST_MARKS + 1),
+        "",
+        "b" * 500 + mark * 100 + "c" + mark * 150,
+        "d" * 300 + mark * 150,
+        mark * 150 + "e" * 300,
+    ]
+    expected = [text in (texts[1], texts[6]) for text in texts]
+    assert piled_marks(pa.array(texts, pa.string())).tolist() == expected
+    assert piled_marks(pa.array(["x", *texts], pa.string())[1:]).tolist() == expected
+    assert piled_marks(pa.array([], pa.string())).tolist() == []
 
 
 @pytest.mark.parametrize("seed", range(3))

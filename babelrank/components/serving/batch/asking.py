@@ -31,15 +31,22 @@ def ask_apart(
     import tensorflow as tf
 
     refusals = (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)
+    # The last is what TensorFlow makes of its own error when that quotes bytes of a row.
     try:
         yield rows, ask(rows)
-    except refusals as error:
+    except (*refusals, UnicodeDecodeError) as error:
         if len(rows) == 1:
-            yield rows, sentence(str(error.message))
+            yield rows, sentence(_message(error))
             return
         half = len(rows) // 2
         yield from ask_apart(ask, rows[:half])
         yield from ask_apart(ask, rows[half:])
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return error.object.decode("utf-8", "backslashreplace")
+    return str(getattr(error, "message", error))
 
 
 def sentence(message: str) -> str:

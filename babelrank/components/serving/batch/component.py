@@ -44,6 +44,7 @@ from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.batch.job import Job
 from babelrank.components.serving.batch.shards import InputFile, Shards
 from babelrank.components.serving.batch.writer import PREDICTED
+from babelrank.components.serving.manifest import verify_if_sealed
 
 MODEL, PUSHED_MODEL, BLESSING, EXAMPLES = "model", "pushed_model", "model_blessing", "examples"
 PREDICTIONS, QUARANTINE = "predictions", "quarantine"
@@ -85,7 +86,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         Raises:
             InputError: A file cannot be read.
             BadRowsError: Too many rows are bad.
-            ModelError: BabelRank did not export the model.
+            ModelError: BabelRank did not export the model, or it was altered after its push.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         config = json.loads(exec_properties["config"])
@@ -103,10 +104,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if input_dict.get(EXAMPLES):
             batch = dataclasses.replace(batch, format="tfrecord")
         model = _model(input_dict)
+        verify_if_sealed(model)
         task = batch_model.check(model, batch)
         shards = Shards(predictions.uri, quarantine.uri, batch.output)
         job = Job(str(model), task, batch, shards)
-        batch_job.work(batch_job.to_do(files, job), job, self._make_beam_pipeline())
+        batch_job.work(batch_job.to_do(files, job, batch.workers), job, self._make_beam_pipeline())
         summary = batch_job.outcome(files, job)
         FileSystems.delete([shards.parts])
         predictions.set_int_custom_property(PREDICTED, summary.written[PREDICTED])
@@ -115,6 +117,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 def _refusal(input_dict: Artifacts) -> str:
     """Why there is no model to ask; empty when there is."""
+    if BLESSING in input_dict and not input_dict[BLESSING]:
+        return "there is no blessing."
     for blessing in input_dict.get(BLESSING, []):
         if not model_utils.is_model_blessed(blessing):
             return "the model is not blessed."

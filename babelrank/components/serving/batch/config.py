@@ -48,12 +48,17 @@ class BatchConfig:
         "jsonl", "Predictions as JSON lines (gzip) or as Parquet."
     )
     max_characters: int = option(10_000, "Texts that are longer go to the quarantine.")
+    workers: int = option(
+        1,
+        "Workers that Beam has: where they are more than files, several share a file, and each of "
+        "them reads it whole.",
+    )
     max_bad_fraction: float = option(
         0.01, "It is an error when a larger fraction of the rows is bad; the others are predicted."
     )
 
     def __post_init__(self) -> None:
-        for name in ("nbest", "batch_size", "rows_per_shard", "max_characters"):
+        for name in ("nbest", "batch_size", "rows_per_shard", "max_characters", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: got {value}; takes 1 or more.")

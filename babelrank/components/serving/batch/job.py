@@ -138,6 +138,8 @@ def work(items: Sequence[Item], job: Job, pipeline: beam.Pipeline) -> None:
 def outcome(files: Sequence[InputFile], job: Job) -> Summary:
     """What became of all rows; also written to the quarantine's `summary.json`.
 
+    Files of predictions and bad rows that no finished shard has written are removed.
+
     Raises:
         RuntimeError: Some row is neither predicted nor quarantined.
     """
@@ -148,12 +150,13 @@ def outcome(files: Sequence[InputFile], job: Job) -> Summary:
         if length is None or sorted(parts) != list(range(length[0])):
             raise RuntimeError(f"{file.path}: shards are missing. This is a fault in BabelRank.")
         rows += length[1]
+        job.shards.sweep(file, parts)
         summaries += [part.summary for _, part in sorted(parts.items())]
     whole = total(summaries)
     whole.check_balance()
     if whole.read != rows:
         raise RuntimeError(f"{rows} rows, {whole.read} of them seen. This is a fault in BabelRank.")
-    write_text(f"{job.shards.quarantine}/summary.json", whole.to_json())
+    write_text(f"{job.shards.quarantine}/{Summary.FILE}", whole.to_json())
     return whole
 
 

@@ -122,13 +122,33 @@ class Issues:
 
 
 def too_long(array: pa.Array, limit: int) -> Mask:
-    """[B] which texts have more characters than the limit."""
-    if not pa.types.is_string(array.type):
+    """[B] which texts have more characters than the limit; those of a list count as one."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return too_long(array.dictionary_decode(), limit)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _too_long_lists(array, limit)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        lengths = pc.fill_null(pc.binary_length(array), 0)
+        return np.asarray(lengths.to_numpy(zero_copy_only=False) > limit, bool)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return np.zeros(len(array), bool)
     if (pc.max(pc.binary_length(array)).as_py() or 0) <= limit:  # no more bytes than that either
         return np.zeros(len(array), bool)
     lengths = pc.fill_null(pc.utf8_length(array), 0)
     return np.asarray(lengths.to_numpy() > limit, bool)
+
+
+def _too_long_lists(array: pa.Array, limit: int) -> Mask:
+    """[B] which lists have more characters than the limit."""
+    texts = array.flatten()
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        return np.zeros(len(array), bool)
+    lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False)
+    rows = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
+    return np.asarray(np.bincount(rows, lengths, len(array)) > limit, bool)
 
 
 def texts_of(array: pa.Array) -> pa.Array:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -22,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from babelrank.components.ingest.summary import Summary
 
 _ENDINGS = {"jsonl": "jsonl.gz", "parquet": "parquet"}
+_NAME_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ class InputFile:
     @property
     def name(self) -> str:
         """A name that no other path has, and that says which file it is."""
-        digest = hashlib.sha256(self.path.encode()).hexdigest()[:8]
-        return f"{posixpath.basename(self.path)}-{digest}"
+        digest = hashlib.sha256(self.path.encode()).hexdigest()[:16]
+        # The start of it only: with what is put around it, it may have 255 bytes.
+        start = posixpath.basename(self.path).encode()[:_NAME_BYTES].decode("utf-8", "ignore")
+        return f"{start}-{digest}"
 
     @property
     def stamp(self) -> str:
@@ -144,6 +148,32 @@ class Shards:
                 number = int(path.removesuffix(".json").rpartition("-")[2])
                 made = (path, self.data(file.name, number), self.bad_rows(file.name, number))
                 FileSystems.delete([one for one in made if FileSystems.exists(one)])
+
+    def sweep(self, file: InputFile, parts: Mapping[int, Part]) -> None:
+        """Removes predictions and bad rows of a file that belong to no finished shard.
+
+        A process that ends between writing these and the part leaves them; so does a shard that
+        had bad rows and, made again, has none.
+
+        Args:
+            file: The file.
+            parts: Its finished shards.
+        """
+        bad = {n for n, part in parts.items() if part.summary.quarantined}
+        made = {self.data(file.name, n) for n in parts} | {self.bad_rows(file.name, n) for n in bad}
+        starts = (
+            posixpath.join(self.predictions, f"predictions-{file.name}"),
+            posixpath.join(self.quarantine, f"quarantine-{file.name}"),
+        )
+        left = [
+            path
+            for start in starts
+            for path in listed(f"{_literal(start)}-[0-9]*")
+            # What follows is a number: the name of another file may begin like this one.
+            if re.fullmatch(r"-\d+\.[a-z.]+", path.removeprefix(start)) and path not in made
+        ]
+        if left:
+            FileSystems.delete(left)
 
     def tidy(self) -> None:
         """Removes what an interrupted run left behind."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,13 +82,17 @@ def compare(
     """Where two answers for one example differ, and by how much their numbers do at the most.
 
     A text may be another one where there are scores and all are the same: then two were equally
-    good, and rounding has decided.
+    good, and rounding has decided. A number that is not finite is the same as none, itself
+    included: such a score says nothing, whoever gave it.
 
     Args:
         got: What came.
         expected: What should have come.
         tolerance: By how much numbers may differ, absolute or relative; whole ones may not.
         names: Outputs to compare; None: those that both have.
+
+    Returns:
+        The differences, and the largest one of two finite numbers.
     """
     numbers, texts, largest = [], [], 0.0
     scored = False
@@ -98,10 +103,14 @@ def compare(
             if isinstance(one, str) or isinstance(other, str):
                 texts += [Difference(name, one, other)] if one != other else []
                 continue
-            apart = abs(one - other)
-            largest, scored = max(largest, apart), scored or isinstance(one, float)
+            apart, scored = abs(one - other), scored or isinstance(one, float)
             exact = isinstance(one, int) and isinstance(other, int)
-            if apart > (0 if exact else tolerance * max(1.0, abs(other))):
+            bound = 0 if exact else tolerance * max(1.0, abs(other))
+            if not math.isfinite(apart):
+                numbers.append(Difference(name, one, other))
+                continue
+            largest = max(largest, apart)
+            if apart > bound:
                 numbers.append(Difference(name, one, other))
     return numbers + (texts if numbers or not scored else []), largest
 

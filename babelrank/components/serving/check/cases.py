@@ -44,6 +44,7 @@ def cases(examples: Sequence[bytes], columns: Sequence[RowColumn]) -> list[Case]
     separated = {c.feature or c.name: c for c in columns if c.separator is not None}
     texts = {name: text.encode() for name, text in STRANGE.items()}
     texts["bytes that are not UTF-8"] = _NO_UTF8
+    half = _long(first, separated, LONG // 2)
     return [
         Case("a batch of one", (first,)),
         *([Case(f"a batch of {len(examples)}", tuple(examples))] if len(examples) > 1 else []),
@@ -51,7 +52,9 @@ def cases(examples: Sequence[bytes], columns: Sequence[RowColumn]) -> list[Case]
         Case("no features", (tf.train.Example().SerializeToString(),)),
         Case("one feature missing in each row", tuple(_each_missing(first))),
         *(Case(name, (_with_text(first, text, separated),)) for name, text in texts.items()),
-        Case(f"texts of {LONG:,} characters", (_long(first, separated),)),
+        Case(f"texts of {LONG:,} characters", (_long(first, separated, LONG),)),
+        # A model whose memory grows with the square of the longest text takes as much for these.
+        Case(f"texts of {LONG // 2:,} characters beside ordinary ones", (half, first, half, first)),
     ]
 
 
@@ -76,15 +79,15 @@ def _with_text(serialized: bytes, text: bytes, separated: dict[str, RowColumn]) 
     return _bytes(example)
 
 
-def _long(serialized: bytes, separated: dict[str, RowColumn]) -> bytes:
+def _long(serialized: bytes, separated: dict[str, RowColumn], characters: int) -> bytes:
     """The example with its own texts over and over."""
     example = tf.train.Example.FromString(serialized)
     for name, feature in example.features.feature.items():
         if feature.WhichOneof("kind") != "bytes_list":
             continue
         text = b" ".join(feature.bytes_list.value).decode("utf-8", "replace").strip() or "word"
-        long = f"{text} " * (LONG // len(text) + 1)
-        raw = long[:LONG].encode()
+        long = f"{text} " * (characters // len(text) + 1)
+        raw = long[:characters].encode()
         feature.bytes_list.value[:] = pieces(separated[name], raw) if name in separated else [raw]
     return _bytes(example)
 

@@ -6,7 +6,7 @@ features of the examples; one that takes serialized examples gets them as they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,11 @@ class Door:
 
     def ask(self, examples: Sequence[bytes]) -> Arrays:
         """The answers, by output."""
-        return {n: v.numpy() for n, v in self.function(**self.tensors(examples)).items()}
+        return self.answer(self.tensors(examples))
+
+    def answer(self, tensors: Mapping[str, tf.Tensor]) -> Arrays:
+        """The answers to what `tensors` makes of some examples, by output."""
+        return {n: v.numpy() for n, v in self.function(**tensors).items()}
 
 
 def doors(loaded: Any, model: Path) -> tuple[list[Door], list[str]]:

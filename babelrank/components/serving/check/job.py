@@ -10,8 +10,9 @@ from typing import Any
 from babelrank.components.config import from_dict, to_dict
 from babelrank.components.serving.config import ServingConfig
 
-RESULT, STAGE, LOG = "result", "stage.json", "log.txt"
-"""In the folder of a job: the folder of the report, how far it is, what the process printed."""
+RESULT, ERROR, STAGE, LOG = "result", "error.txt", "stage.json", "log.txt"
+"""In the folder of a job: the folder of the report, or what was wrong with what the job names; how
+far it is; what the process printed."""
 _FILE = "job.json"
 
 

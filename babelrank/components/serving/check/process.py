@@ -3,7 +3,7 @@
     python -m babelrank.components.serving.check.process FOLDER
 
 The folder holds a `Job`; the report goes into `result` there. TFX and Beam are not imported: what
-a server lacks must not be here either. `check.py` starts it and watches its memory and its time.
+a server lacks must not be here either. `supervisor` starts it and watches its memory and its time.
 """
 
 from __future__ import annotations
@@ -11,20 +11,29 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import os
 import platform
-import resource
+import signal
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import babelrank  # noqa: F401  before TensorFlow
-from babelrank.components.errors import BabelRankError
+from babelrank.components.durable import write_text
+from babelrank.components.errors import BabelRankError, InputError
 from babelrank.components.serving import model_folder, tf_serving
-from babelrank.components.serving.check.job import RESULT, Job, Stage
+from babelrank.components.serving.check.job import ERROR, RESULT, Job, Stage
+from babelrank.components.serving.check.memory import MIB, peak_mib
 from babelrank.components.serving.check.report import CheckFinding, CheckReport, Latency
 
-_MIB = 1 << 20
+if TYPE_CHECKING:
+    from babelrank.components.serving.model_rows import RowColumn
+    from babelrank.components.serving.reference import Reference
+
+_EVERY = 1.0  # seconds between looks at whether somebody still waits
 
 
 class Check:
@@ -37,16 +46,28 @@ class Check:
 
     def __init__(self, job: Job, folder: Path) -> None:
         self._job, self._folder = job, folder
+        self._at = Stage()
         self._findings: list[CheckFinding] = []
         self._figures: dict[str, Any] = {}
 
     def run(self) -> CheckReport:
-        """Loads the model and asks it everything."""
+        """Loads the model and asks it everything; whatever the model does then is a finding.
+
+        Raises:
+            InputError: The requests or the reference outputs cannot be read.
+        """
         try:
+            given = self._given()
             self._operations()
-            self._ask(self._load())
+            self._ask(self._load(), given)
+        except InputError:
+            raise
         except BabelRankError as error:
             self._add(False, str(error))
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            what = f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+            self._add(False, f"While {self._at.doing}: {what}", self._at.request)
         self._memory()
         refused = [one for one in self._findings if not one.ok]
         kept = [one for one in self._findings if one.ok]
@@ -56,7 +77,24 @@ class Check:
         self._findings.append(CheckFinding(ok=ok, text=text, request=request))
 
     def _stage(self, doing: str, request: str = "") -> None:
-        Stage(doing=doing, request=request).save(self._folder)
+        self._at = Stage(doing=doing, request=request)
+        self._at.save(self._folder)
+
+    def _given(self) -> _Given:
+        """What is to be asked, and what is to be answered."""
+        self._stage("reading the requests")
+        from babelrank.components.serving.check import doors as check_doors
+        from babelrank.components.serving.check import requests as check_requests
+        from babelrank.components.serving.reference import Reference
+
+        job = self._job
+        columns = check_doors.description(job.model)[1]
+        examples = check_requests.read(job.requests, columns, job.config.requests)
+        if job.requests is None:
+            text = "There were no real examples to ask: all requests are made from one made-up one."
+            self._add(True, text)
+        reference = None if job.reference is None else Reference.load(job.reference)
+        return _Given(columns, examples, reference)
 
     def _operations(self) -> None:
         """Which operations the model has, and whether TensorFlow Serving has them too."""
@@ -83,35 +121,30 @@ class Check:
         loaded = model_folder.load(self._job.model)
         self._figures["load_seconds"] = round(time.perf_counter() - begun, 3)
         files = [path.stat().st_size for path in self._job.model.rglob("*") if path.is_file()]
-        self._figures["model_mib"] = round(sum(files) / _MIB, 3)
+        self._figures["model_mib"] = round(sum(files) / MIB, 3)
         return loaded
 
-    def _ask(self, loaded: Any) -> None:
+    def _ask(self, loaded: Any, given: _Given) -> None:
         """Everything that needs the loaded model."""
         from babelrank.components.serving import warmup
         from babelrank.components.serving.check import doors as check_doors
-        from babelrank.components.serving.check import requests as check_requests
         from babelrank.components.serving.check.questions import Questions
-        from babelrank.components.serving.reference import Reference
 
-        job, config = self._job, self._job.config
+        job, config, examples = self._job, self._job.config, given.examples
         doors, strange = check_doors.doors(loaded, job.model)
         for name in strange:
             self._add(True, f"{name}: not asked: it takes neither examples nor described columns.")
         if not doors:
             self._add(False, "The model has no signature that can be asked.")
             return
-        columns = check_doors.description(job.model)[1]
-        examples = check_requests.read(job.requests, columns, config.requests)
         questions = Questions(doors, config.tolerance, self._add, self._stage)
-        answers = questions.cases(examples, columns)
-        if job.reference is None:
+        questions.cases(examples, given.columns)
+        if given.reference is None:
             self._add(True, "Not compared with the trainer's outputs: there are none here.")
         else:
-            reference = Reference.load(job.reference)
-            compared, largest = questions.reference(reference)
+            compared, largest = questions.reference(given.reference)
             self._figures |= {"compared": compared, "largest_difference": largest}
-        if not answers:
+        if questions.failed:
             return  # what cannot answer has no speed
         main = [door for door in doors if door.main] or doors[:1]
         self._figures["latencies"] = tuple(self._speed(main, examples))
@@ -155,10 +188,13 @@ class Check:
             self._add(ok, text)
 
 
-def peak_mib() -> float:
-    """Peak memory of this process, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+@dataclass(frozen=True)
+class _Given:
+    """The columns that the model takes, the examples to ask, and what the trainer answered."""
+
+    columns: tuple[RowColumn, ...]
+    examples: list[bytes]
+    reference: Reference | None
 
 
 def versions() -> dict[str, str]:
@@ -186,11 +222,26 @@ def _lacking(one: tf_serving.Missing, version: str) -> str:
 
 def main(folder: Path) -> None:
     """Runs the job in a folder."""
-    report = Check(Job.load(folder), folder).run()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        report = Check(Job.load(folder), folder).run()
+    except InputError as error:
+        write_text(folder / ERROR, str(error))
+        return
     report = dataclasses.replace(report, versions=versions())
-    result = folder / RESULT
+    result = folder / f"{RESULT}.tmp"
     result.mkdir()
     report.save(result)
+    result.rename(folder / RESULT)  # whoever sees it sees all of it
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process and what it has started once its parent is gone, limits and all."""
+    while os.getppid() == parent:
+        time.sleep(_EVERY)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 if __name__ == "__main__":

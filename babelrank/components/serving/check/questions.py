@@ -16,6 +16,7 @@ from babelrank.components.serving.reference import Reference, ReferenceRow
 
 SINGLES = 8
 """Examples that are also asked one by one."""
+_TRAINERS = "what the trainer's model was asked"
 _FEATURES = 1e-4
 """By how much the numbers that a model is fed may differ, absolute or relative."""
 
@@ -38,36 +39,42 @@ class Questions:
         stage: Callable[[str, str], None],
     ) -> None:
         self._doors, self._tolerance, self._add, self._stage = doors, tolerance, add, stage
+        self._failed: set[str] = set()
 
-    def cases(self, examples: Sequence[bytes], columns: Sequence[RowColumn]) -> bool:
-        """Asks every door every kind of request; returns whether all could be answered."""
+    @property
+    def failed(self) -> bool:
+        """Whether a door could not answer something."""
+        return bool(self._failed)
+
+    def cases(self, examples: Sequence[bytes], columns: Sequence[RowColumn]) -> None:
+        """Asks every door every kind of request."""
         kinds = cases(examples, columns)
         answers = {
-            door.name: [self._answered(door, kind) for kind in kinds] for door in self._doors
+            door.name: [self._asked(door, kind.examples, kind.name) for kind in kinds]
+            for door in self._doors
         }
         for door in self._doors:
-            bad = sum(1 for one in answers[door.name] if one is None)
-            if not bad:
+            if door.name not in self._failed:
                 text = (
                     f"{door.name}: answers all {len(kinds)} kinds of requests with finite values."
                 )
                 self._add(True, text, "")
                 self._alone(door, examples)
         self._agree(kinds, answers)
-        return all(one is not None for found in answers.values() for one in found)
 
     def reference(self, reference: Reference) -> tuple[int, float]:
-        """Compares with the trainer's outputs.
+        """Compares with the trainer's outputs; a door that has failed already is not asked again.
 
         Returns:
             Examples that were compared, and the largest difference of a number.
         """
         found = [row for row in reference.rows if row.example is not None]
         self._not_found(reference, len(found))
-        if not found:
+        doors = [door for door in self._doors if door.name not in self._failed]
+        if not found or not doors:
             return 0, 0.0
         largest = 0.0
-        for door in self._doors:
+        for door in doors:
             names = [name for name in found[0].outputs if name in door.outputs]
             if names:
                 largest = max(largest, self._skew(door, found, names))
@@ -75,28 +82,32 @@ class Questions:
                 self._fed(door, found, reference.replaced)
         return len(found), largest
 
-    def _answered(self, door: Door, case: Case) -> Arrays | None:
-        """The answers to a case; None where they are wrong, which is a finding."""
-        request = readable(case.examples[0]) if case.examples else "no examples"
-        self._stage(f"asking {door.name}: {case.name}", request)
+    def _asked(self, door: Door, examples: Sequence[bytes], what: str) -> Arrays | None:
+        """The answers to some examples; None where they are wrong, which is a finding."""
+        request = readable(examples[0]) if examples else "no examples"
+        self._stage(f"asking {door.name}: {what}", request)
         try:
-            answers = door.ask(case.examples)
-            wrong = check_answers.fault(answers, door.outputs, len(case.examples))
+            answers = door.ask(examples)
+            wrong = check_answers.fault(answers, door.outputs, len(examples))
         except Exception as error:  # whatever a model does is a finding
             wrong = f"{type(error).__name__}: {_first_line(error)}"
         if not wrong:
             return answers
-        self._add(False, f"{door.name}, asked {case.name}: {wrong}.", request)
+        self._failed.add(door.name)
+        self._add(False, f"{door.name}, asked {what}: {wrong}.", request)
         return None
 
     def _alone(self, door: Door, examples: Sequence[bytes]) -> None:
         """Whether examples get the same answers one by one."""
         if len(examples) == 1:
             return
-        together = check_answers.rows(door.ask(examples))[:SINGLES]
+        answers = self._asked(door, examples, "a full batch again")
+        together = [] if answers is None else check_answers.rows(answers)[:SINGLES]
         for example, expected in zip(examples, together, strict=False):
-            self._stage(f"asking {door.name}: a batch of one", readable(example))
-            (got,) = check_answers.rows(door.ask([example]))
+            alone = self._asked(door, [example], "an example alone")
+            if alone is None:
+                return
+            (got,) = check_answers.rows(alone)
             wrong, _ = check_answers.compare(got, expected, self._tolerance)
             if wrong:
                 text = (
@@ -105,8 +116,11 @@ class Questions:
                 )
                 self._add(False, text, readable(example))
                 return
-        text = f"{door.name}: {len(together)} examples get the same answers alone and in a batch."
-        self._add(True, text, "")
+        if together:
+            text = (
+                f"{door.name}: {len(together)} examples get the same answers alone and in a batch."
+            )
+            self._add(True, text, "")
 
     def _agree(self, kinds: Sequence[Case], answers: dict[str, list[Arrays | None]]) -> None:
         """Whether the doors that have the same outputs give the same ones."""
@@ -158,12 +172,11 @@ class Questions:
 
     def _skew(self, door: Door, rows: Sequence[ReferenceRow], names: Sequence[str]) -> float:
         """Compares a door's answers with the trainer's; returns the largest difference."""
-        self._stage(
-            f"asking {door.name}: what the trainer's model was asked", readable(_examples(rows)[0])
-        )
-        answers = check_answers.rows(door.ask(_examples(rows)))
+        answers = self._asked(door, _examples(rows), _TRAINERS)
+        if answers is None:
+            return 0.0
         wrong, largest = [], 0.0
-        for row, got in zip(rows, answers, strict=True):
+        for row, got in zip(rows, check_answers.rows(answers), strict=True):
             expected: Row = {name: [value] for name, value in row.outputs.items()}
             differences, apart = check_answers.compare(got, expected, self._tolerance, names)
             largest = max(largest, apart)
@@ -189,7 +202,9 @@ class Questions:
         names = [n for n in rows[0].inputs if n in door.outputs and n not in replaced]
         if not names:
             return
-        answers = door.ask(_examples(rows))
+        answers = self._asked(door, _examples(rows), _TRAINERS)
+        if answers is None:
+            return
         found = check_answers.rows({name: answers[name] for name in names})
         for row, got in zip(rows, found, strict=True):
             expected: Row = {name: list(np.ravel(row.inputs[name]).tolist()) for name in names}

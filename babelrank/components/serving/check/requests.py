@@ -57,7 +57,9 @@ def read(path: Path | None, columns: Sequence[RowColumn], count: int) -> list[by
     elif not columns:
         raise InputError(f"{path}: a model of another make takes a TFRecord file of examples.")
     else:
-        found = [_of_line(line, columns, path) for line in read_lines(path)[:count] if line.strip()]
+        lines = enumerate(read_lines(path), 1)
+        there = ((number, line) for number, line in lines if line.strip())
+        found = [_of_line(*one, columns, path) for one in itertools.islice(there, count)]
     if not found:
         raise InputError(f"{path}: holds no examples.")
     return list(itertools.islice(itertools.cycle(found), count))
@@ -81,20 +83,26 @@ def _records(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path}: cannot be read: {error.message}") from error
 
 
-def _of_line(line: str, columns: Sequence[RowColumn], path: Path) -> bytes:
+def _of_line(number: int, line: str, columns: Sequence[RowColumn], path: Path) -> bytes:
     if [column.kind for column in columns] == ["text"] and not line.lstrip().startswith("{"):
         return example(columns, {columns[0].name: line.encode()})
     try:
         row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}: {line[:60]}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}, line {number}: not valid JSON: {error}: {line[:60]}") from None
     if not isinstance(row, dict):
-        raise InputError(f"{path}: got {line[:60]}; takes a JSON object of columns on each line.")
-    return example(columns, {c.name: _cell(c, row.get(c.name)) for c in columns})
+        raise InputError(
+            f"{path}, line {number}: got {line[:60]}; takes a JSON object of columns on each line."
+        )
+    try:
+        cells = {c.name: _cell(c, row.get(c.name), number) for c in columns}
+    except InputError as error:  # names the line
+        raise InputError(f"{path}, {error}") from None
+    return example(columns, cells)
 
 
-def _cell(column: RowColumn, value: Any) -> Any:
-    (cell,) = column.array([value], [1]).tolist()
+def _cell(column: RowColumn, value: Any, line: int) -> Any:
+    (cell,) = column.array([value], [line]).tolist()
     return NO_TIME if column.kind == "time" and cell is None else cell
 
 

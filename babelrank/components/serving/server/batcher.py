@@ -137,14 +137,16 @@ class Batcher:
         contents = [piece.content for piece in batch]
         try:
             answers = await loop.run_in_executor(self._thread, self._run, batch[0].door, contents)
+            answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:  # one bad request must not spoil the others
                 for piece in batch:
-                    await self._answer([piece])
+                    if not piece.answer.done():  # others need not be computed
+                        await self._answer([piece])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
-        for piece, answer in zip(batch, answers, strict=True):
+        for piece, answer in answered:
             if not piece.answer.done():  # nobody waits for it any more
                 piece.answer.set_result(answer)
 

@@ -69,7 +69,7 @@ class Form(ABC):
             )
         nbest = self._nbest(payload.get(NBEST, 1))
         if wanted == EXAMPLES or (wanted is None and found and is_serialized(found[0])):
-            return Question(EXAMPLES, serialized(found), nbest)
+            return self._examples(serialized(found), nbest)
         return Question(self.door, self._items(found), nbest)
 
     @abstractmethod
@@ -112,13 +112,9 @@ class Form(ABC):
     def description(self) -> dict[str, Any]:
         """What the typing page must know."""
 
-    def _examples(self, question: Question) -> list[tuple[list[int], Piece]]:
-        rows = list(range(len(question.items)))
-        chunks = [rows[n : n + self.max_batch] for n in range(0, len(rows), self.max_batch)]
-        return [
-            (chunk, Piece(EXAMPLES, len(chunk), 0, [question.items[row] for row in chunk]))
-            for chunk in chunks
-        ]
+    @abstractmethod
+    def _examples(self, examples: Sequence[bytes], nbest: int) -> Question:
+        """What serialized examples ask, once their texts were found to be within the limits."""
 
     @abstractmethod
     def _items(self, found: Sequence[Any]) -> list[Any]:

@@ -68,16 +68,18 @@ class Guard:
             await send(message)
 
         try:
-            body = await self._body(scope, receive)
-            size = len(body)
-            await self._app(_typed(scope), _replayed(body, receive), noted)
-        except _TooLarge:
-            limit = f"{self._max_bytes / 2**20:g} MiB"
-            await _refuse(noted, 413, f"body: takes {limit} at the most; send several requests.")
-        except TimeoutError:
-            await _refuse(noted, 408, f"body: did not come within {self._seconds:g} s.")
-        except _Gone:
-            code = 499  # as other servers call a client that went away
+            try:
+                body = await self._body(scope, receive)
+            except _TooLarge:
+                most = f"{self._max_bytes / 2**20:g} MiB at the most"
+                await _refuse(noted, 413, f"body: takes {most}; send several requests.")
+            except TimeoutError:
+                await _refuse(noted, 408, f"body: did not come within {self._seconds:g} s.")
+            except _Gone:
+                code = 499  # as other servers call a client that went away
+            else:
+                size = len(body)
+                await self._app(_typed(scope), _replayed(body, receive), noted)
         finally:
             self._count(scope, code, size, time.perf_counter() - began)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babelrank.components.serving.model_lines import LinesDescription
+from babelrank.components.serving.server import examples as serialized_examples
 from babelrank.components.serving.server.batcher import Piece
 from babelrank.components.serving.server.form import Form, Signature
 from babelrank.components.serving.server.refusals import BadRequest
 from babelrank.components.serving.server.requests import (
-    EXAMPLES,
     NBEST,
     Question,
     Tensor,
@@ -40,7 +43,8 @@ class LinesForm(Form):
     task = "translation"
 
     def __init__(self, about: LinesDescription, limits: Limits) -> None:
-        super().__init__(limits)
+        longest = min(limits.max_characters, limits.max_line_characters)
+        super().__init__(dataclasses.replace(limits, max_characters=longest))
         self.about, self.door = about, about.signature
 
     @property
@@ -63,12 +67,12 @@ class LinesForm(Form):
         return Question(self.door, self._items(lines), self._nbest(parameters.get(NBEST, 1)))
 
     def pieces(self, question: Question) -> list[tuple[list[int], Piece]]:
-        if question.door == EXAMPLES:
-            return self._examples(question)
         lines = question.items
+        # Stand-ins that are as long as the model finds the lines: they tell what goes together.
+        wide = ["x" * _width(line) if line.strip() else "" for line in lines]
         return [
-            (rows, Piece(self.door, len(rows), len(lines[rows[-1]]), [lines[row] for row in rows]))
-            for rows in batches(lines, self.max_batch)
+            (rows, Piece(self.door, len(rows), len(wide[rows[-1]]), [lines[row] for row in rows]))
+            for rows in batches(wide, self.max_batch)
         ]
 
     def predictions(self, question: Question, answers: Sequence[Any]) -> list[Any]:
@@ -122,12 +126,28 @@ class LinesForm(Form):
                     f"instance {number}: got {shown(one) if isinstance(one, dict) else kind(one)}; "
                     f'takes a text, or {{"{self.about.source}": a text}}.'
                 )
-            check_text(line, f"instance {number}", self.limits)
+            check_text(line, f"instance {number}", self.limits, _width)
             lines.append(line)
         return lines
 
+    def _examples(self, examples: Sequence[bytes], nbest: int) -> Question:
+        lines = serialized_examples.texts(examples, self.about.source)
+        return Question(self.door, self._items(lines), nbest)
+
     def _nbest(self, value: Any) -> int:
         return nbest_of(value, self.about.beam_size)
+
+
+def _width(line: str) -> int:
+    """Characters of a line as the model reads it: in Unicode NFC, which makes three of some.
+
+    Each counts by itself: to normalise many combining marks takes time by the square of their
+    number. Marks that join their letters make the line shorter than this.
+    """
+    if line.isascii():
+        return len(line)
+    counts = Counter(line)
+    return sum(times * len(unicodedata.normalize("NFC", one)) for one, times in counts.items())
 
 
 def _padded(values: Sequence[Any], size: int, filler: Any) -> list[Any]:

@@ -19,11 +19,11 @@ from babelrank.components.serving.predict import Predictor
 from babelrank.components.serving.server import warmup
 from babelrank.components.serving.server.form import Form
 from babelrank.components.serving.server.lines_form import LinesForm
-from babelrank.components.serving.server.refusals import BadRequest
+from babelrank.components.serving.server.refusals import BadRequest, TooLarge
 from babelrank.components.serving.server.requests import EXAMPLES
 from babelrank.components.serving.server.rows_form import RowsForm
 from babelrank.components.serving.server.settings import Limits
-from babelrank.components.serving.translate import Translator, translated
+from babelrank.components.serving.translate import Translator
 
 
 @dataclass(eq=False)
@@ -51,34 +51,44 @@ class Loaded:
         return self.path.name
 
     def run(self, door: str, contents: Sequence[Any]) -> list[list[Any]]:
-        """The answers to the contents of pieces: a number for each row, `Translated` for lines."""
-        if door == EXAMPLES:
-            joined: Any = [example for content in contents for example in content]
-            answers = self._ask_examples(joined)
-        elif isinstance(self.form, LinesForm):
-            joined = [line for content in contents for line in content]
-            answers = self._model.ask(joined, self.form.about.beam_size)
-        else:
-            joined = {key: np.concatenate([c[key] for c in contents]) for key in contents[0]}
-            answers = self._model.score(joined).tolist()
+        """The answers to the contents of pieces: a number for each row, `Translated` for lines.
+
+        Raises:
+            BadRequest: The model cannot read them.
+            TooLarge: They want more memory than there is.
+        """
+        import tensorflow as tf
+
+        try:
+            answers = self._answers(door, contents)
+        except UnicodeDecodeError:  # TensorFlow's message quotes bytes of the request
+            raise BadRequest("instances: the model cannot read them.") from None
+        except tf.errors.ResourceExhaustedError:
+            raise TooLarge("instances: they want more memory than there is; send less.") from None
         sizes = [_size(content) for content in contents]
         ends = np.cumsum(sizes).tolist()
         return [answers[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
-    def _ask_examples(self, examples: Sequence[bytes]) -> list[Any]:
+    def _answers(self, door: str, contents: Sequence[Any]) -> list[Any]:
+        if door == EXAMPLES:
+            return self._scores([example for content in contents for example in content])
+        if isinstance(self.form, LinesForm):
+            joined = [line for content in contents for line in content]
+            lines: list[Any] = self._model.ask(joined, self.form.about.beam_size)
+            return lines
+        arrays = {key: np.concatenate([c[key] for c in contents]) for key in contents[0]}
+        scores: list[Any] = self._model.score(arrays).tolist()
+        return scores
+
+    def _scores(self, examples: Sequence[bytes]) -> list[Any]:
         import tensorflow as tf
 
         try:
             outputs = self._model.signatures[EXAMPLES](tf.constant(examples))
         except tf.errors.InvalidArgumentError as error:
             raise BadRequest(f"instances: the model cannot read them: {error.message}") from None
-        about = self._model.description
-        if not isinstance(self.form, LinesForm):
-            scores: list[Any] = outputs[about.output].numpy().tolist()
-            return scores
-        texts = outputs[about.nbest].numpy().tolist()
-        scores = outputs[about.scores].numpy().tolist()
-        return [translated("", *row) for row in zip(texts, scores, strict=True)]
+        scores: list[Any] = outputs[self._model.description.output].numpy().tolist()
+        return scores
 
 
 def load(version: Path, limits: Limits, unverified: bool = False) -> Loaded:

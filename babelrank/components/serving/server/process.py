@@ -42,9 +42,17 @@ class Process:
         ]
         for name, served in self._models.items():
             self._metrics.add(name, lambda served=served: served.waiting)
-        self._trouble: ModelError | None = None
+        self._trouble: Exception | None = None
         self._address = ""
-        self._server: uvicorn.Server | None = None
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application(settings, self._models, self._metrics, self._beside),
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=settings.grace_seconds,
+            )
+        )
 
     def run(self) -> None:
         """Serves until SIGTERM or Ctrl-C, and answers what is under way then.
@@ -56,14 +64,6 @@ class Process:
         listening = _listen(self._settings.host, self._settings.port)
         host, port = listening.getsockname()[:2]
         self._address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        config = uvicorn.Config(
-            application(self._settings, self._models, self._metrics, self._beside),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=self._settings.grace_seconds,
-        )
-        self._server = uvicorn.Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopped)  # Uvicorn raises it once more at its end
         self._server.run(sockets=[listening])
@@ -82,21 +82,30 @@ class Process:
         log.info("stopped")
 
     async def _keep(self) -> None:
-        """Loads every model, then looks for new versions."""
+        """Loads every model, then looks for new versions; where that fails the server ends."""
+        try:
+            await self._begin()
+            log.info("ready at %s", self._address)
+            async with asyncio.TaskGroup() as tasks:
+                for watcher in self._watchers:
+                    tasks.create_task(watcher.watch(self._settings.poll_seconds))
+        except Exception as error:  # whatever it is: a server that stays up would never be ready
+            self._trouble = error
+            self._server.should_exit = True
+
+    async def _begin(self) -> None:
+        """Loads every model.
+
+        Raises:
+            ModelError: A model has no good version, and is not to be waited for.
+        """
         for watcher in self._watchers:
             try:
                 await watcher.look()
             except ModelError as error:
                 if not self._settings.wait:
-                    self._trouble = error
-                    assert self._server is not None
-                    self._server.should_exit = True
-                    return
+                    raise
                 log.warning("%s: waiting: %s", watcher.served.name, error)
-        log.info("ready at %s", self._address)
-        async with asyncio.TaskGroup() as tasks:
-            for watcher in self._watchers:
-                tasks.create_task(watcher.watch(self._settings.poll_seconds))
 
 
 def serve(settings: Settings) -> None:

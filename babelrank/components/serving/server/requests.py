@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babelrank.components.serving.model_rows import is_unicode
 from babelrank.components.serving.server.refusals import BadRequest, TooLarge
 from babelrank.components.serving.server.settings import Limits
 
@@ -141,15 +142,27 @@ def nbest_of(value: Any, largest: int) -> int:
     return value
 
 
-def check_text(text: str, where: str, limits: Limits) -> None:
-    """Nothing, if a text is not too long.
+def check_text(text: str, where: str, limits: Limits, width: Callable[[str], int] = len) -> None:
+    """Nothing, if a text is one, and not too long.
+
+    Args:
+        text: The text.
+        where: Where it stands, for messages.
+        limits: Of requests.
+        width: Tells its length, in characters; not asked about what is too long anyway.
 
     Raises:
-        TooLarge: It is.
+        BadRequest: It has half a surrogate pair, which no UTF-8 can hold.
+        TooLarge: It is too long.
     """
-    if len(text) > limits.max_characters:
+    found = len(text) if len(text) > limits.max_characters else width(text)
+    if found > limits.max_characters:
         raise TooLarge(
-            f"{where}: got {len(text):,} characters; takes {limits.max_characters:,} at the most."
+            f"{where}: got {found:,} characters; takes {limits.max_characters:,} at the most."
+        )
+    if not is_unicode(text):
+        raise BadRequest(
+            f"{where}: got {shown(text)}, which has half a surrogate pair; takes Unicode text."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from babelrank.components.errors import InputError
 from babelrank.components.serving.model_rows import RowColumn, RowsDescription
+from babelrank.components.serving.server import examples as serialized_examples
 from babelrank.components.serving.server.batcher import Piece
 from babelrank.components.serving.server.form import Form, Signature
 from babelrank.components.serving.server.refusals import BadRequest
@@ -70,7 +71,7 @@ class RowsForm(Form):
 
     def pieces(self, question: Question) -> list[tuple[list[int], Piece]]:
         if question.door == EXAMPLES:
-            return self._examples(question)
+            return self._serialized(question.items)
         found = []
         for begin in range(0, len(question.items), self.max_batch):
             rows = list(range(begin, min(begin + self.max_batch, len(question.items))))
@@ -83,6 +84,14 @@ class RowsForm(Form):
                 raise BadRequest("instances: a value is nested too deeply.") from None
             found.append((rows, Piece(self.door, len(rows), 0, arrays)))
         return found
+
+    def _serialized(self, examples: Sequence[bytes]) -> list[tuple[list[int], Piece]]:
+        rows = list(range(len(examples)))
+        chunks = [rows[n : n + self.max_batch] for n in range(0, len(rows), self.max_batch)]
+        return [
+            (chunk, Piece(EXAMPLES, len(chunk), 0, [examples[row] for row in chunk]))
+            for chunk in chunks
+        ]
 
     def predictions(self, question: Question, answers: Sequence[Any]) -> list[Any]:
         return [answer if math.isfinite(answer) else None for answer in answers]
@@ -127,6 +136,10 @@ class RowsForm(Form):
                     if isinstance(text, str):
                         check_text(text, f"instance {number}: {shown(name)}", self.limits)
         return list(found)
+
+    def _examples(self, examples: Sequence[bytes], nbest: int) -> Question:
+        serialized_examples.check(examples, self.limits)
+        return Question(EXAMPLES, examples, nbest)
 
     def _some(self) -> str:
         names = [column.name for column in self.about.columns]

@@ -21,6 +21,9 @@ class Limits:
     max_body_mib: int = option(16, "Largest body of a request, in MiB.")
     max_instances: int = option(1024, "Most rows or lines of a request.")
     max_characters: int = option(20_000, "Most characters of a text.")
+    max_line_characters: int = option(
+        2000, "Most characters of a line to translate: memory grows with their square."
+    )
     max_batch: int = option(256, "Most rows that go through a model together.")
     max_batch_lines: int = option(32, "Most lines that go through a translation model together.")
     max_delay_ms: float = option(2.0, "A request waits so long, at the most, to be joined by more.")
@@ -28,9 +31,10 @@ class Limits:
     deadline_seconds: float = option(30.0, "A request that takes longer is refused with 504.")
 
     def __post_init__(self) -> None:
-        for name in ("max_body_mib", "max_instances", "max_characters", "max_batch"):
+        for name in ("max_body_mib", "max_instances", "max_batch", "max_batch_lines"):
             _at_least_one(name, getattr(self, name))
-        _at_least_one("max_batch_lines", self.max_batch_lines)
+        for name in ("max_characters", "max_line_characters"):
+            _at_least_one(name, getattr(self, name))
         if self.max_queue < self.max_instances:
             raise ConfigError(
                 f"max_queue: got {self.max_queue}; takes max_instances ({self.max_instances}) or "
@@ -38,7 +42,7 @@ class Limits:
             )
         if not 0 <= self.max_delay_ms <= 1000:
             raise ConfigError(f"max_delay_ms: got {self.max_delay_ms}; takes 0 to 1000.")
-        if self.deadline_seconds <= 0:
+        if not self.deadline_seconds > 0:  # not a number is not
             raise ConfigError(f"deadline_seconds: got {self.deadline_seconds}; takes more than 0.")
 
 
@@ -79,7 +83,7 @@ class Settings:
                 )
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port: got {self.port}; takes 0 (any that is free) to 65535.")
-        if self.poll_seconds <= 0 or self.grace_seconds < 0:
+        if not self.poll_seconds > 0 or self.grace_seconds < 0:
             raise ConfigError(
                 f"poll_seconds, grace_seconds: got {self.poll_seconds}, {self.grace_seconds}; "
                 "take more than 0, and 0 or more."

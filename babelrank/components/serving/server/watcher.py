@@ -83,7 +83,11 @@ class Watcher:
                 log.exception("%s: looking for versions failed", self.served.name)
 
     def _candidates(self, now: Loaded | None) -> list[Path]:
-        """Versions to try, newest first; none that is older than the one that answers."""
+        """Versions to try, newest first; none older than the one that answers, while that is there.
+
+        Where it was removed, the newest good one that is left takes its place, an older one too:
+        who removes a version does not want its answers.
+        """
         if (self.folder / "saved_model.pb").exists():
             return [] if now else [self.folder]
         there = list(reversed(versions(self.folder)))

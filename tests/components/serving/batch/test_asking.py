@@ -33,6 +33,16 @@ def test_other_errors_are_no_refusals():
         list(ask_apart(ask, np.arange(2)))
 
 
+def test_a_refusal_that_quotes_bytes():
+    def ask(rows: npt.NDArray[np.int64]) -> list[int]:
+        if 1 in rows:
+            b"could not parse caf\xe9".decode()
+        return rows.tolist()
+
+    found = [(rows.tolist(), answer) for rows, answer in ask_apart(ask, np.arange(3))]
+    assert found == [([0], [0]), ([1], "could not parse caf\\xe9"), ([2], [2])]
+
+
 def test_what_a_message_says():
     assert sentence("Graph execution error:\n\nDetected at node x\n Could not parse\n\t [[x]]") == (
         "Could not parse"

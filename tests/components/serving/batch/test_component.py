@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from babelrank.components.artifacts import Predictions, Quarantine
-from babelrank.components.errors import BadRowsError, ConfigError
+from babelrank.components.errors import BadRowsError, ConfigError, ModelError
+from babelrank.components.serving import manifest
 from babelrank.components.serving.batch import component as batch
 from babelrank.components.serving.batch.component import BatchPredict
 from babelrank.components.serving.batch.config import BatchConfig
@@ -146,6 +148,11 @@ def test_examples_of_a_pushed_model(
     made = do(component, pushed_model=[pushed], examples=[examples])
     assert predictions(made.uri) == [{"row": 1, "score": 2.0}]
     assert made.get_int_custom_property("predicted") == 1
+    seal = Path(shutil.copytree(scorer / "5", tmp_path / "altered"), manifest.MANIFEST)
+    seal.write_text('{"digest": "of another"}')
+    pushed.set_string_custom_property("pushed_destination", str(tmp_path / "altered"))
+    with pytest.raises(ModelError, match="was altered after its push"):
+        do(component, pushed_model=[pushed], examples=[examples])
     pushed.set_int_custom_property("pushed", 0)
     made = do(component, pushed_model=[pushed], examples=[examples])
     assert made.get_string_custom_property("not_predicted") == "the model was not pushed."
@@ -190,6 +197,43 @@ def test_a_model_that_is_not_blessed_is_not_asked(
     assert len(predictions(made.uri)) == 2 * blessed
     reason = made.get_string_custom_property("not_predicted")
     assert reason == ("" if blessed else "the model is not blessed.")
+
+
+def test_without_any_blessing_nothing_is_predicted(
+    do: Callable[..., types.Artifact], exported: Path, examples: types.Artifact
+):
+    component = BatchPredict(
+        channel(standard_artifacts.Model),
+        model_blessing=channel(standard_artifacts.ModelBlessing),
+        examples=channel(standard_artifacts.Examples),
+    )
+    model = artifact(standard_artifacts.Model, exported)
+    made = do(component, model=[model], model_blessing=[], examples=[examples])
+    assert predictions(made.uri) == []
+    assert made.get_string_custom_property("not_predicted") == "there is no blessing."
+
+
+def test_workers_share_the_files(
+    do: Callable[..., types.Artifact],
+    exported: Path,
+    examples: types.Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    lanes: list[int] = []
+    work = batch.batch_job.work
+    monkeypatch.setattr(
+        batch.batch_job,
+        "work",
+        lambda items, *more: (lanes.extend(item.lanes for item in items), work(items, *more)),
+    )
+    component = BatchPredict(
+        channel(standard_artifacts.Model),
+        examples=channel(standard_artifacts.Examples),
+        config=BatchConfig(workers=3),
+    )
+    made = do(component, model=[artifact(standard_artifacts.Model, exported)], examples=[examples])
+    assert len(predictions(made.uri)) == 2
+    assert lanes == [2] * 4
 
 
 def test_too_many_bad_rows(

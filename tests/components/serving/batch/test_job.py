@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from babelrank.components.serving.batch import job as batch_job
 from babelrank.components.serving.batch import model as batch_model
 from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.batch.job import Item, Job
-from babelrank.components.serving.batch.shards import Shards
+from babelrank.components.serving.batch.rows import too_long
+from babelrank.components.serving.batch.shards import InputFile, Shards
 from babelrank.components.serving.predict import Predictor
 from babelrank.components.serving.translate import Translator
 
@@ -296,6 +298,132 @@ def test_examples(scorer: Path, tmp_path: Path, out: Path, predict: Predict):
         ("record 2", "bad_example"),
         ("record 3", "not_finite"),
     ]
+
+
+def features(**values: Any) -> bytes:
+    """A serialized example of texts, numbers, or lists of them."""
+    found = {}
+    for name, value in values.items():
+        several = value if isinstance(value, list) else [value]
+        if isinstance(several[0], bytes):
+            found[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=several))
+        elif isinstance(several[0], int):
+            found[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=several))
+        else:
+            found[name] = tf.train.Feature(float_list=tf.train.FloatList(value=several))
+    return tf.train.Example(features=tf.train.Features(feature=found)).SerializeToString()
+
+
+def records(path: Path, *examples: bytes) -> Path:
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for one in examples:
+            file.write(one)
+    return path
+
+
+def test_examples_with_texts_that_are_too_long(
+    scorer: Path, tmp_path: Path, out: Path, predict: Predict
+):
+    path = records(
+        tmp_path / "e.tfrecord",
+        features(user="é".encode() * 30),  # 60 bytes
+        features(user=b"u" * 31),
+        features(tags=[b"t" * 16] * 2),
+        features(other=b"o" * 99, price=7.0),
+        b"\xff" * 99,
+    )
+    predict(scorer, path, max_characters=30, batch_size=2)
+    assert [row["row"] for row in predictions(out)] == [1, 4]
+    assert quarantined(out) == [
+        ("record 1", "too_long"),
+        ("record 2", "too_long"),
+        ("record 4", "bad_example"),
+    ]
+
+
+def test_a_feature_of_several_kinds_is_kept(
+    scorer: Path, tmp_path: Path, out: Path, predict: Predict
+):
+    rows = [
+        features(id=b"a", price=1.0),
+        features(id=7, price=2.0),
+        features(id=[0.5, 1.0]),
+        features(),
+    ]
+    predict(scorer, records(tmp_path / "one.tfrecord", rows[0], rows[3]), keep=("id", "price"))
+    alike = predictions(out)
+    assert [(row["id"], row["price"]) for row in alike] == [("a", "1.0"), (None, None)]
+    predict(scorer, records(tmp_path / "two.tfrecord", *rows), keep=("id", "price"))
+    found = predictions(out)[len(alike) :]
+    assert [row["id"] for row in found] == ["a", "7", "[0.5, 1.0]", None]
+    assert [row["price"] for row in found] == ["1.0", "2.0", None, None]
+
+
+def test_examples_of_sentences(reverser: Path, tmp_path: Path, out: Path, predict: Predict):
+    lines = [b"one two", b"", b"x" * 31, b"a", b"longer one"]
+    path = records(tmp_path / "e.tfrecord", *(features(source=line) for line in lines))
+    predict(reverser, path, max_characters=30, batch_size=2, nbest=2)
+    found = predictions(out)
+    assert [row["translations"][0] for row in found] == ["two one", "", "a", "one longer"]
+    # The score is minus the longest of the batch: sentences are asked by their length.
+    assert [row["scores"][0] for row in found] == [-10.0, -1.0, -1.0, -10.0]
+    assert quarantined(out) == [("record 2", "too_long")]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array(["ab", "abc", None, "é€"]),
+        pa.array(["ab", "abc", None, "é€"], pa.large_string()),
+        pa.array(["ab", "abc", None, "é€"]).dictionary_encode(),
+        pa.array([["a", "b"], ["ab", "c"], None, ["é", None]]),
+        pa.array([["a", "b"], ["ab", "c"], [], ["é"]], pa.large_list(pa.large_string())),
+        pa.array([b"ab", b"abc", None, b""]),
+    ],
+)
+def test_which_texts_are_too_long(array: pa.Array):
+    assert too_long(array, 2).tolist() == [False, True, False, False]
+    assert too_long(array.slice(1), 2).tolist() == [True, False, False]
+
+
+def test_numbers_are_no_long_texts():
+    assert too_long(pa.array([1234]), 2).tolist() == [False]
+    assert too_long(pa.array([[1234]]), 2).tolist() == [False]
+
+
+def test_what_no_finished_shard_has_written_is_removed(
+    scorer: Path, log: Path, out: Path, predict: Predict
+):
+    predict(scorer, log, rows_per_shard=15)
+    (first, *_) = sorted((out / "predictions").glob("predictions-*"))
+    start = first.name.removesuffix("-00000.jsonl.gz")
+    name = start.removeprefix("predictions-")
+    stale = [
+        out / "predictions" / f"{start}-00007.jsonl.gz",
+        out / "quarantine" / f"quarantine-{name}-00000.jsonl",
+        out / "quarantine" / f"quarantine-{name}-00007.jsonl",
+    ]
+    other = out / "predictions" / f"{start}-0x-0123456789abcdef-00000.jsonl.gz"
+    for path in (*stale, other):
+        path.write_bytes(first.read_bytes())
+    predict(scorer, log, rows_per_shard=15)
+    assert [path for path in stale if path.exists()] == []
+    assert other.exists()
+    other.unlink()
+    assert predictions(out) == EXPECTED
+    assert len(quarantined(out)) == 1
+
+
+def test_names_of_files():
+    def name(path: str) -> str:
+        return InputFile(path, 1, 0.0).name
+
+    assert name("/a/day=1/part.csv") != name("/a/day=2/part.csv")
+    assert re.fullmatch(r"part\.csv-[0-9a-f]{16}", name("/a/day=1/part.csv"))
+    long = name("/a/" + "ü" * 127)
+    assert len(long.encode()) == 117
+    assert long.startswith("ü" * 50 + "-")
+    assert len(name("/a/x" + "ü" * 127).encode()) == 116  # no half of a letter
 
 
 def test_lines(reverser: Path, tmp_path: Path, out: Path, predict: Predict):

@@ -66,6 +66,18 @@ def test_when_answers_differ(got: Any, expected: Any, differs: bool):
     assert bool(compare(got, expected, 1e-3)[0]) == differs
 
 
+@pytest.mark.parametrize("tolerance", [1e-4, 1e300])
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [(np.nan, 0.7), (0.7, np.nan), (np.nan, np.nan), (np.inf, np.inf), (1.0, -np.inf)],
+)
+def test_what_is_not_finite_is_never_the_same(got: float, expected: float, tolerance: float):
+    rows = {"score": [got, 1.0]}, {"score": [expected, 1.25]}
+    wrong, largest = compare(*rows, tolerance)
+    assert wrong[0].got is got
+    assert largest == 0.25
+
+
 def test_the_words_of_a_difference():
     (wrong,), largest = compare({"s": [0.25], "t": ["a"]}, {"s": [0.5]}, 1e-3)
     assert str(wrong) == "s: got 0.25, expected 0.5 (0.25 apart)"

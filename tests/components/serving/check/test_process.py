@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from babelrank.components.errors import InputError
 from babelrank.components.serving.check.doors import example
 from babelrank.components.serving.check.job import Job, Stage
 from babelrank.components.serving.check.process import Check
 from babelrank.components.serving.check.report import CheckReport
 from babelrank.components.serving.config import ServingConfig
+from babelrank.components.serving.model_rows import RowsDescription
 from babelrank.components.serving.reference import Reference, ReferenceRow
 from tests.components.serving.check import models as check_models
 from tests.components.serving.check.models import COLUMNS, Model, sound
@@ -80,7 +82,7 @@ def test_a_sound_model(checked: Any, tmp_path: Path):
     report = checked(Model(sound), reference=reference(SCORES))
     assert refusals(report) == []
     texts = [finding.text for finding in report.findings]
-    assert "predict_rows: answers all 11 kinds of requests with finite values." in texts
+    assert "predict_rows: answers all 12 kinds of requests with finite values." in texts
     assert "predict_rows: 4 examples get the same answers alone and in a batch." in texts
     assert "serving_default answers as predict_rows does." in texts
     assert report.compared == 3
@@ -122,6 +124,78 @@ def test_what_is_not_finite(checked: Any):
     assert report.warmup_requests == 0
 
 
+def test_a_door_that_fails_is_not_compared_and_the_other_is(checked: Any):
+    refusing = Model(
+        sound,
+        rows=lambda price, word: tf.debugging.check_numerics(
+            sound(price, word) / price, "no price"
+        ),
+    )
+    skewed = [SCORES[0], SCORES[1] + 0.01]
+    report = checked(refusing, reference=reference(skewed))
+    found = refusals(report)
+    assert any(text.startswith("predict_rows, asked a batch of 4: Invalid") for text in found)
+    assert [text.split(" answers")[0] for text in found if "skew" in text] == [
+        "Training-serving skew: serving_default"
+    ]
+    assert report.compared == 2
+
+
+def test_a_model_that_answers_the_trainers_examples_with_nothing(checked: Any):
+    model = Model(lambda price, word: tf.where(price == 5.0, float("nan"), sound(price, word)))
+    row = {"price": 5.0, "word": "yes"}
+    kept = ReferenceRow(inputs={"id": [1]}, outputs={"score": 1.5}, example=raw(row))
+    found = refusals(checked(model, described=False, reference=Reference(rows=(kept,))))
+    assert found == [
+        "serving_default, asked what the trainer's model was asked: score is [nan] in row 0; "
+        "expected finite numbers."
+    ]
+
+
+def test_a_long_text_among_others(checked: Any):
+    def crowded(word: tf.Tensor) -> dict[str, tf.Tensor]:
+        cells = tf.reduce_sum(tf.ones_like(word, tf.int64)) * tf.cast(
+            tf.reduce_max(tf.concat([tf.strings.length(word), [0]], 0)), tf.int64
+        )
+        allowed = tf.debugging.assert_less(cells, tf.constant(10_001, tf.int64))
+        with tf.control_dependencies([allowed]):
+            return {"length": tf.strings.length(word)}
+
+    (found,) = refusals(checked(Model(sound, more=crowded), described=False))
+    assert found.startswith(
+        "serving_default, asked texts of 5,000 characters beside ordinary ones: Invalid"
+    )
+
+
+def test_an_error_of_the_check_loses_no_finding(checked: Any, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise ValueError("no clock\nsecond line")
+
+    monkeypatch.setattr("babelrank.components.serving.check.latency.measure", fail)
+    report = checked(Model(sound), described=False)
+    assert refusals(report) == ["While timing serving_default: ValueError: no clock"]
+    assert any("kinds of requests" in finding.text for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"price": "cheap"}', "rows.jsonl, line 3: price: got 'cheap'; takes a number"),
+        ("[1]", r"rows.jsonl, line 3: got \[1\]; takes a JSON object"),
+        ("{", "rows.jsonl, line 3: not valid JSON"),
+    ],
+)
+def test_requests_that_cannot_be_read(tmp_path: Path, line: str, message: str):
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(ROWS[0])}\n\n{line}\n")
+    model = tmp_path / "model"
+    RowsDescription(task="ranking", signature="predict_rows", output="score", columns=COLUMNS).save(
+        str(model)
+    )
+    job = Job(model=model, config=ServingConfig(), requests=tmp_path / "rows.jsonl")
+    with pytest.raises(InputError, match=message):
+        Check(job, tmp_path).run()
+
+
 def test_an_answer_that_depends_on_the_others_in_the_batch(checked: Any):
     model = Model(lambda price, word: price - tf.reduce_mean(price))
     found = refusals(checked(model, described=False))
@@ -135,7 +209,7 @@ def test_doors_that_disagree(checked: Any):
     (found,) = refusals(checked(model))
     # All kinds but the empty batch and the one without any features.
     assert found == (
-        "serving_default and predict_rows disagree on 9 of 11 kinds of requests. The first is a "
+        "serving_default and predict_rows disagree on 10 of 12 kinds of requests. The first is a "
         "batch of one: score: got 2.35, expected 3.35 (1 apart), which predict_rows gives."
     )
 
@@ -225,8 +299,10 @@ def test_budgets(checked: Any, key: str):
 
 def test_what_is_no_model(tmp_path: Path):
     job = Job(model=tmp_path / "none", config=ServingConfig())
-    (found,) = refusals(Check(job, tmp_path).run())
+    report = Check(job, tmp_path).run()
+    (found,) = refusals(report)
     assert "cannot read the model" in found
+    assert report.findings[1].text.startswith("There were no real examples to ask")
 
 
 def test_a_signature_that_nobody_knows_how_to_ask(tmp_path: Path):
@@ -235,6 +311,7 @@ def test_a_signature_that_nobody_knows_how_to_ask(tmp_path: Path):
     job = Job(model=model, config=ServingConfig(requests=3), requests=_examples(tmp_path))
     report = Check(job, tmp_path).run()
     assert report.ok
+    assert not any("no real examples" in finding.text for finding in report.findings)
     texts = [finding.text for finding in report.findings]
     assert "predict_rows: not asked: it takes neither examples nor described columns." in texts
     assert "Not compared with the trainer's outputs: there are none here." in texts

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from babelrank.components.errors import InputError
 from babelrank.components.serving.check import supervisor as checking
 from babelrank.components.serving.check.job import Job
 from babelrank.components.serving.check.supervisor import check, command
@@ -95,6 +99,106 @@ def test_a_process_that_fails(process: Callable[[str], None], tmp_path: Path):
     )
 
 
+REPORT = """
+from babelrank.components.serving.check.report import CheckReport
+result = Path(sys.argv[1]) / "result"
+result.mkdir()
+"""
+
+
+def test_a_report_that_is_half_written_when_the_process_is_stopped(
+    process: Callable[[str], None], tmp_path: Path
+):
+    process(f"{REPORT}\n(result / 'check.json').write_text('{{')\nimport time\ntime.sleep(60)")
+    assert "was not done after 3 seconds" in refused(tmp_path, timeout_seconds=3)
+
+
+@pytest.mark.parametrize("memory", [199, 201])
+def test_memory_that_only_the_process_has_seen(
+    process: Callable[[str], None], tmp_path: Path, memory: int
+):
+    process(
+        f"{REPORT}\nCheckReport(ok=True, findings=(), command='', memory_mib={memory}).save(result)"
+    )
+    config = ServingConfig(memory_limit_mib=200)
+    report = check(Job(model=tmp_path / "model", config=config))
+    assert report.ok == (memory == 199)
+    texts = [finding.text for finding in report.findings]
+    refusal = "The process of the check took 201 MiB of memory: serving.memory_limit_mib = 200."
+    assert texts == ([] if report.ok else [refusal])
+
+
+def test_a_system_that_tells_no_memory(
+    process: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    process(f"{REPORT}\nCheckReport(ok=True, findings=(), command='').save(result)")
+    monkeypatch.setattr(checking, "peak_mib", lambda process: 0.0)
+    report = check(Job(model=tmp_path / "model", config=ServingConfig()))
+    (finding,) = report.findings
+    assert report.ok
+    assert finding.text.startswith("This system does not tell the memory of a process")
+
+
+def test_requests_that_the_process_cannot_read(process: Callable[[str], None], tmp_path: Path):
+    process("(Path(sys.argv[1]) / 'error.txt').write_text('rows.jsonl, line 3: no')")
+    with pytest.raises(InputError, match="rows.jsonl, line 3: no"):
+        check(Job(model=tmp_path / "model", config=ServingConfig()))
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path):
+    child = (
+        "import os, threading, time; from babelrank.components.serving.check import process;"
+        "threading.Thread(target=process._end_with, args=(os.getppid(),), daemon=True).start();"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    parent = (
+        "import os, subprocess, sys, time;"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True);"
+        f"path = {str(tmp_path / 'pid')!r}\n"
+        "while not (os.path.exists(path) and os.path.getsize(path)): time.sleep(0.05)\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", parent], check=True, timeout=60)
+    status = Path("/proc", (tmp_path / "pid").read_text(), "status")
+    deadline = time.monotonic() + 30
+    while running(status) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running(status)
+
+
+def test_sigterm_ends_the_process_of_the_check_too(process: Callable[[str], None], tmp_path: Path):
+    note = tmp_path / "note"
+    process(f"""
+        import os, time
+        Path({str(note)!r}).write_text(f"{{os.getpid()}} {{sys.argv[1]}}")
+        time.sleep(60)
+    """)
+    (tmp_path / "saved_model.pb").touch()
+
+    def terminate() -> None:
+        while not (note.exists() and note.read_text()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        threading.Thread(target=terminate, daemon=True).start()
+        assert cli.main(["check", str(tmp_path)]) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    child, folder = note.read_text().split()
+    assert not running(Path("/proc", child, "status"))
+    assert not Path(folder).exists()
+
+
+def running(status: Path) -> bool:
+    """Whether a process is there; one that nobody has waited for is not."""
+    try:
+        return "State:\tZ" not in status.read_text()
+    except OSError:
+        return False
+
+
 def test_a_model_that_takes_too_much_memory(tmp_path: Path):
     bomb = Model(
         sound,
@@ -153,6 +257,11 @@ def test_what_the_command_does_not_take(tmp_path: Path, capfd: pytest.CaptureFix
         f"babelrank: {missing}: there is no such file.\n",
     )
     (tmp_path / "saved_model.pb").touch()
+    nowhere = str(tmp_path / "none" / "warmup")
+    assert refusal(str(tmp_path), "--warmup", nowhere) == (
+        1,
+        f"babelrank: {nowhere}: there is no such folder; make it first.\n",
+    )
     code, said = refusal(str(tmp_path), "--set", "tf_serving=2.13.0")
     assert code == 2
     assert "tf_serving: got 2.13.0; takes a version from 2.14 to 2.21" in said

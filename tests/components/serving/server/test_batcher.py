@@ -148,6 +148,54 @@ def test_a_failure_is_that_of_one_request():
     play(scene)
 
 
+def test_a_model_that_answers_too_little_fails_and_the_queue_goes_on():
+    async def scene() -> None:
+        model = Model()
+        queue = Batcher(
+            lambda door, contents: [] if [13] in contents else model.run(door, contents),
+            max_batch=4,
+            max_cells=100,
+            max_delay=0.02,
+            max_queue=8,
+        )
+
+        found = await asyncio.gather(
+            *(queue.ask([piece(n)], 5) for n in (1, 13)), return_exceptions=True
+        )
+
+        assert found[0] == [[2]] and isinstance(found[1], ValueError)
+        assert await queue.ask([piece(2)], 5) == [[4]]
+        await queue.close()
+
+    play(scene)
+
+
+def test_after_a_failure_what_nobody_waits_for_is_not_computed():
+    async def scene() -> None:
+        model, given_up = Model(), threading.Event()
+
+        def run(door: str, contents: Sequence[list[int]]) -> list[list[int]]:
+            if len(contents) > 1:
+                given_up.wait(10)
+            return model.run(door, contents)
+
+        queue = Batcher(run, max_batch=4, max_cells=100, max_delay=0.02, max_queue=8)
+        asked = [
+            asyncio.create_task(queue.ask([piece(n)], deadline))
+            for n, deadline in ((13, 5), (1, 0.1), (2, 5))
+        ]
+        with pytest.raises(TooLate):
+            await asked[1]
+        given_up.set()
+        found = await asyncio.gather(asked[0], asked[2], return_exceptions=True)
+
+        assert (str(found[0]), found[1]) == ("unlucky", [[4]])
+        assert model.batches == [[13, 1, 2], [13], [2]]
+        await queue.close()
+
+    play(scene)
+
+
 def test_too_much_waiting_is_refused():
     async def scene() -> None:
         model = Model()

@@ -87,6 +87,28 @@ def test_a_slow_body_is_refused():
     assert (status, json.loads(body)) == (408, {"error": "body: did not come within 0.1 s."})
 
 
+def test_an_application_that_takes_too_long_is_no_slow_body():
+    sent: list[Message] = []
+    counts = Counts()
+
+    async def late(scope: Message, receive: Receive, send: Send) -> None:
+        raise TimeoutError("of the application")
+
+    async def receive() -> Message:
+        return part(b"{}")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    limits: Any = {"max_bytes": 8, "seconds": 1, "log_requests": False}
+    guard = Guard(late, models=["a"], metrics=counts, **limits)  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "POST", "path": "/v1/models/a:predict", "headers": []}
+    with pytest.raises(TimeoutError, match="of the application"):
+        asyncio.run(guard(scope, receive, send))
+
+    assert (sent, counts.requests) == ([], [("a", 500)])
+
+
 def test_a_client_that_went_away_is_counted():
     status, _, counts = ask(part(b"1", True), {"type": "http.disconnect"})
 

@@ -29,6 +29,14 @@ def example(price: float) -> dict[str, str]:
     return {"b64": base64.b64encode(raw).decode()}
 
 
+def text(name: str, value: str) -> dict[str, str]:
+    """A serialized example with one text."""
+    values = tf.train.BytesList(value=[value.encode()])
+    features = tf.train.Features(feature={name: tf.train.Feature(bytes_list=values)})
+    raw = tf.train.Example(features=features).SerializeToString()
+    return {"b64": base64.b64encode(raw).decode()}
+
+
 def test_rows_are_scored(running: Server):
     assert running.predictions("ranking", ROW, {}, {"price": None}) == [1.625, 0.125, 0.125]
     assert running.predictions("ranking") == []
@@ -150,7 +158,7 @@ WRONG = [
     ({"instances": [{}], "signature_name": "x"}, "got 'x'; takes predict_rows or serving_default."),
     ({"instances": [{}], "nbest": 2}, "nbest: got 2; takes a translation model."),
     ({"instances": [{"b64": "?"}]}, "instance 1: got {'b64': '?'}; takes"),
-    ({"instances": [{"b64": "AAAA"}]}, "the model cannot read them"),
+    ({"instances": [{"b64": "AAAA"}]}, "got 3 bytes that are no tf.Example"),
 ]
 
 
@@ -195,12 +203,31 @@ def test_wrong_tensors_are_refused_in_words(running: Server, inputs: Any, reason
     assert (answer.status, reason in answer.error) == (400, True), answer.body
 
 
-@pytest.mark.parametrize(
-    "body", [b"{", b"", b"\xff\xfe", b"[" * 100_000, b'{"instances":["\\ud800"]}']
-)
+@pytest.mark.parametrize("body", [b"{", b"", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_is_refused(running: Server, body: bytes):
     for path in ("/v1/models/translation:predict", "/v2/models/translation/infer"):
         assert running.post(path, body).status == 400
+
+
+def test_half_a_surrogate_pair_is_refused(running: Server):
+    """Such as JSON can write and UTF-8 cannot; json.dumps writes it as JSON does."""
+    for model, name in (("ranking", "user"), ("ranking", "ts"), ("translation", "source")):
+        first = running.predict(model, {name: "a\ud800"})
+        second = running.infer(model, [column(name, "BYTES", "a\ud800")])
+        assert (first.status, second.status) == (400, 400), (name, first.body, second.body)
+
+
+def test_a_long_text_in_an_example_is_refused(running: Server):
+    for model, name in (("ranking", "user"), ("translation", "source")):
+        answer = running.predict(model, text(name, "x" * 2001))
+
+        assert (answer.status, "got 2,001 characters" in answer.error) == (413, True)
+
+
+def test_examples_are_translated_as_lines_are(running: Server):
+    (found,) = running.predictions("translation", text("source", "a b"))
+
+    assert found["translation"] == "b a"
 
 
 @pytest.mark.parametrize("name", ["tags", "price", "user", "ts", "x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from babelrank.components.serving import versions
 from tests.components.serving.server.load import Load
 from tests.components.serving.server.models import alter, pushed, save_scorer
-from tests.components.serving.server.process import Server
+from tests.components.serving.server.process import ROOT, Server
 
 Start = Callable[..., Server]
 SECONDS = 60
@@ -91,3 +92,26 @@ def test_from_waiting_to_the_last_answer(start: Start, reverser: Path, tmp_path:
     thread.join(SECONDS)
     assert answers == [200]
     assert "stopped" in server.log
+
+
+BROKEN = """
+import sys
+from pathlib import Path
+from babelrank.components.serving.server import process, settings, watcher
+
+async def look(self):
+    raise OSError("the disk is on fire")
+
+watcher.Watcher.look = look
+process.serve(settings.Settings(models={"a": Path(sys.argv[1])}, port=0))
+"""
+
+
+def test_a_fault_at_the_first_look_ends_the_server(kserve: Path, tmp_path: Path):
+    ended = subprocess.run(
+        [kserve, "-c", BROKEN, tmp_path], capture_output=True, text=True, timeout=300, cwd=ROOT
+    )
+
+    assert ended.returncode == 1
+    assert "OSError: the disk is on fire" in ended.stderr
+    assert "INFO stopped" in ended.stderr
