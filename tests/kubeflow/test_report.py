@@ -88,7 +88,7 @@ def test_a_run_that_was_kept_from_the_folder_is_told_of(
     root: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(notify, "tell", lambda *given: told.append(given))
+    monkeypatch.setattr(notify, "_send", lambda *given: told.append(given))
     error = "the run run-0 is using this folder"
     folder.end(StepSummary(name="Plan", state="failed", seconds=1.0, error=error))
     Lease(root / "clicks").end()

@@ -144,7 +144,7 @@ def test_a_missing_span(shop: Shop):
 
 def test_who_is_told_that_a_span_is_missing(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     told: list[Any] = []
-    monkeypatch.setattr(notify, "tell", lambda *given: told.append(given))
+    monkeypatch.setattr(notify, "_send", lambda *given: told.append(given))
     shop.write(1, 3)
     code, _ = shop.call()
     assert code == running.FAILED
