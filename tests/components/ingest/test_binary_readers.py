@@ -194,7 +194,7 @@ def test_missing_tfrecord(tmp_path):
         list(read_tfrecord(str(tmp_path / "nowhere"), COLUMNS))
 
 
-@pytest.mark.filterwarnings("ignore:pickle-based deserialization")  # newer Arrow says so itself
+@pytest.mark.filterwarnings("ignore:.*PyExtensionType")  # newer Arrow says so itself
 def test_a_pickled_type_is_not_loaded(tmp_path):
     ran = tmp_path / "ran"
     pickled = b"cposix\nsystem\n(S'touch " + str(ran).encode() + b"'\ntR."
