@@ -26,7 +26,7 @@ EXIT_CODES = """exit codes:
   0  done
   1  something failed
   2  wrong usage or configuration
-  3  the gate refused the model, where that can be told: where kubernetes.root is mounted here too
+  3  the model was refused, where that can be told: where kubernetes.root is mounted here too
   143  stopped by Ctrl-C or SIGTERM; what runs on Kubeflow Pipelines goes on"""
 
 SUBMIT = """Uploads the pipeline, as a version that is named by its content, unless it is there,

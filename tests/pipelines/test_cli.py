@@ -95,7 +95,7 @@ def test_quick_answers_import_nothing_heavy(arguments: list[str]):
 def test_help_tells_the_exit_codes():
     done = babelrank("--help")
     assert done.returncode == 0
-    assert "3  the gate refused the model" in done.stdout
+    assert "3  the model was refused: by the gate, by the serving check" in done.stdout
     assert all(command in done.stdout for command in COMMANDS)
 
 

@@ -116,14 +116,14 @@ def test_nothing_is_looked_for_without_need(source: str | None):
     assert "base_model" not in graph["Trainer"].inputs.inputs
 
 
-def test_only_a_push_is_never_cached(ranking: dict[str, Any], translation: dict[str, Any]):
+def test_what_is_never_cached(ranking: dict[str, Any], translation: dict[str, Any]):
     for graph in (ranking, translation):
         off = {
             name
             for name, node in graph.items()
             if not node.execution_options.caching_options.enable_cache
         }
-        assert off - {"Baseline", "ServingStatistics"} == {"Pusher"}
+        assert off - {"Baseline", "ServingStatistics"} == {"ServingCheck", "Pusher"}
 
 
 def test_what_the_serving_check_is_told(ranking: dict[str, Any]):
