@@ -1,9 +1,7 @@
-"""A headless Chromium for tests of pages, and the pages that are tested."""
+"""The pages that are tested, and a browser."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +10,14 @@ import pytest
 
 from babelrank.components.evaluation.index_page import index_html
 from babelrank.components.evaluation.report import write_html
+from tests.chromium import chromium
 from tests.report import runs
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium; playwright only drives it."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no chromium; scripts/test-tools installs it")
-        pytest.skip("there is no chromium; scripts/test-tools installs it")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=sandbox)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

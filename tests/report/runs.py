@@ -260,7 +260,7 @@ FAILED = RunSummary(
     started="2026-03-07T10:15:01.5+00:00",
     steps=(
         StepSummary(
-            name="Ingest", state="failed", seconds=2.0, error="6 % of rows are bad\n  a.csv:3 <x>"
+            name="Ingest", state="failed", seconds=2.0, error="BadRows: 6 %\n  a.csv:3 <x>"
         ),
         StepSummary(name="Trainer", state="not reached"),
     ),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from babelrank.components import durable
-from babelrank.components.evaluation import slice_table, wording
+from babelrank.components.evaluation import slice_table
 from babelrank.components.evaluation.drift import DriftReport, FeatureDrift
 from babelrank.components.evaluation.page import html
 from babelrank.components.evaluation.report import (
@@ -84,48 +84,22 @@ REFUSED = dataclasses.replace(
         Finding(ok=False, text="calibration 1.3 on slice hour=3 is above 1.1."),
     ),
 )
-FAILED = RunSummary(
-    run_id="r2",
-    pipeline="clicks",
-    task="ranking",
-    status="failed",
-    started="yesterday",
-    steps=(
-        StepSummary(
-            name="Ingest", state="failed", seconds=2.0, error="BadRows: 6 %\n  a.csv:3 <x>"
-        ),
-        StepSummary(name="Trainer", state="not reached"),
-    ),
-    rows=RowsSummary(read=100, used=0, quarantined={"bad label": 6}),
-)
+FAILED = dataclasses.replace(runs.FAILED, started="yesterday", lineage=())
 RATING = dataclasses.replace(PUSHED, metrics={"rmse": 0.88}, baseline=None, optimum=None)
 
 
-SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
-TRANSLATED = RunSummary(
-    run_id="r3",
-    pipeline="en-he",
-    task="translation",
-    status="pushed",
-    blessed=True,
-    started="2026-03-04T10:15:01.5+00:00",
-    metrics={"bleu": 31.27, "chrf": 54.61, "examples": 2003.0},
-    baseline={"bleu": 30.12, "chrf": 54.58, "examples": 2003.0},
-    intervals={"bleu": (30.01, 32.55)},
-    p_values={"bleu": 0.0123, "chrf": 0.41},
-    signatures={"bleu": SIGNATURE},
-    split="test",
+TRANSLATED = dataclasses.replace(
+    runs.TRANSLATION,
     languages=("pt_BR", "he"),
-    vocabulary={
-        "source": {"size": 8000, "subwords_per_word": 1.31},
-        "target": {"size": 7000, "unknown_share": 0.002},
-    },
-    vocabulary_notes=("Not covered, target: \u2603 (12).",),
+    intervals={"bleu": (30.01, 32.55)},
+    check=None,
+    lineage=(),
+    verdict=(),
+    splits={},
+    steps=(),
 )
-LENGTHS = (
-    SliceRow(slice="1-5", examples=700, metrics={"bleu": 38.2}, baseline={"bleu": 37.5}),
-    SliceRow(slice="6-10", examples=9, metrics={"bleu": 21.4}),
-)
+SIGNATURE = TRANSLATED.signatures["bleu"]
+LENGTHS = runs.TRANSLATION_CHARTS.lengths
 HEBREW = "\u05d0\u05e0\u05d9"
 TRANSLATIONS = Charts(
     slices=LENGTHS,
@@ -461,56 +435,9 @@ def test_verdict_lines_carry_no_terminal_escapes() -> None:
     assert "  NO  slice hour=\\x1b[2J is low" in lines
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.77123, "0.771"), (0, "0"), (0.0, "0.000"), (27.34, "27.3"), (12345.6, "12,346")]
-    + [(0.002134, "0.00213"), (math.nan, "n/a"), (-0.5, "-0.500"), (1234, "1,234")],
-)
-def test_number(value: float, text: str) -> None:
-    assert wording.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "baseline", "text"),
-    [(0.771, 0.768, "+0.003"), (0.5, 0.5, "no change"), (0.5002, 0.5, "+0.0002")]
-    + [(27.3, 26.0, "+1.3"), (0.4, math.nan, "n/a"), (0.4, 0.5, "-0.100")],
-)
-def test_difference(value: float, baseline: float, text: str) -> None:
-    assert wording.difference(value, baseline) == text
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [("bleu", 9.26, "9.3"), ("auc", 0.7712, "0.771"), ("chrf", math.nan, "n/a")],
-)
-def test_figure(name: str, value: float, text: str) -> None:
-    assert wording.figure(name, value) == text
-
-
-@pytest.mark.parametrize(
-    ("p_value", "text"),
-    [(0.000999, "significant (p < 0.001)"), (0.049, "significant (p = 0.049)")]
-    + [(0.05, "not significant (p = 0.050)"), (math.nan, "significance unknown")],
-)
-def test_significance(p_value: float, text: str) -> None:
-    assert wording.significance(p_value) == text
-
-
 def test_the_configured_level_counts() -> None:
-    assert wording.significance(0.03, 0.01) == "not significant (p = 0.030)"
-    assert not wording.is_significant(0.03, 0.01)
-    assert wording.is_significant(0.08, 0.1)
     run = dataclasses.replace(TRANSLATED, significance=0.01)
     assert "not significant (p = 0.012)" in html(run, Charts())
-
-
-def test_metrics_improve_the_same_way_wherever_it_is_said() -> None:
-    from babelrank.components.ranking.metrics import MODES
-
-    ways = {"max": "higher", "min": "lower"}
-    shared = MODES.keys() & wording.METRICS.keys()
-    assert len(shared) > 8
-    assert {n: ways[MODES[n]] for n in shared} == {n: wording.METRICS[n][1] for n in shared}
 
 
 @pytest.mark.parametrize(
@@ -534,41 +461,10 @@ def test_what_chance_may_have_made_is_not_called_better(chrf: float, worded: int
     assert len(cards) == worded
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "baseline", "expected"),
-    [("auc", 0.8, 0.7, True), ("rmse", 0.8, 0.7, False), ("calibration", 0.98, 1.1, True)]
-    + [("auc", 0.7, 0.7, None), ("mystery", 1.0, 2.0, None), ("auc", math.nan, 0.7, None)],
-)
-def test_better(name: str, value: float, baseline: float, expected: bool | None) -> None:
-    assert wording.better(name, value, baseline) is expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "< 0.1 s"), (0.4, "0.4 s"), (9.96, "10 s"), (59.7, "1 min 00 s"), (185, "3 min 05 s")]
-    + [(3720, "1 h 02 min")],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "text"),
-    [(1, 100_000, "< 0.01 %"), (0, 5, "0 %"), (5, 0, "0 %"), (1, 200, "0.50 %"), (1, 1, "100 %")],
-)
-def test_share(part: int, whole: int, text: str) -> None:
-    assert wording.share(part, whole) == text
-
-
 def test_slice_table_bars_start_at_guessing_and_reach_the_best() -> None:
     names, rows = slice_table.slice_table(CHARTS.slices)
     assert names == ["auc"]
     assert [(row["bar"], row["tick"]) for row in rows] == [(100.0, 50.0), (None, None)]
-
-
-def test_visible_keeps_letters_of_all_scripts_and_spaces() -> None:
-    assert wording.visible("naïve 日本\u00a0x") == "naïve 日本\u00a0x"
-    assert wording.visible("a\tb\nc", keep="\n") == "a\\tb\nc"
 
 
 def test_private_training_is_told_in_the_report_and_briefly_in_the_terminal(tmp_path: Path) -> None:

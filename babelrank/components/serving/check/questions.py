@@ -59,7 +59,7 @@ class Questions:
                     f"{door.name}: answers all {len(kinds)} kinds of requests with finite values."
                 )
                 self._add(True, text, "")
-                self._alone(door, examples)
+                self._alone(door, examples, _of(examples, kinds, answers[door.name]))
         self._agree(kinds, answers)
 
     def reference(self, reference: Reference) -> tuple[int, float]:
@@ -97,11 +97,10 @@ class Questions:
         self._add(False, f"{door.name}, asked {what}: {wrong}.", request)
         return None
 
-    def _alone(self, door: Door, examples: Sequence[bytes]) -> None:
-        """Whether examples get the same answers one by one."""
+    def _alone(self, door: Door, examples: Sequence[bytes], answers: Arrays | None) -> None:
+        """Whether examples get the same answers one by one as they got together."""
         if len(examples) == 1:
             return
-        answers = self._asked(door, examples, "a full batch again")
         together = [] if answers is None else check_answers.rows(answers)[:SINGLES]
         for example, expected in zip(examples, together, strict=False):
             alone = self._asked(door, [example], "an example alone")
@@ -217,6 +216,14 @@ class Questions:
                 return
         text = f"{door.name}: {len(names)} features of {len(rows)} examples are what training had."
         self._add(True, text, "")
+
+
+def _of(
+    examples: Sequence[bytes], kinds: Sequence[Case], answers: Sequence[Arrays | None]
+) -> Arrays | None:
+    """The answers to the case that is these examples."""
+    asked = zip(kinds, answers, strict=True)
+    return next(answer for case, answer in asked if case.examples == tuple(examples))
 
 
 def _examples(rows: Sequence[ReferenceRow]) -> list[bytes]:
