@@ -10,10 +10,9 @@ from pathlib import Path
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
-from babelrank.pipelines.history import RUN
+from babelrank.pipelines.history import REPORT, RUN
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.record import RunRecord
-from babelrank.pipelines.run_index import REPORT as REPORT
 from babelrank.pipelines.run_index import write_index
 from babelrank.pipelines.summary import summarize
 

@@ -9,15 +9,15 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from babelrank.components import durable
 from babelrank.components.errors import InputError
 
-RUN, PLAN = "run.json", "plan.json"
-"""Files in the folder of a run: what it came to, and what it was to read."""
+RUN, REPORT, PLAN = "run.json", "report.html", "plan.json"
+"""Files in the folder of a run: what it came to, the same for people, and what it was to read."""
 
 _JUDGED = "judged.json"
 """File beside those folders: the judged runs whose folders were removed."""
@@ -61,7 +61,7 @@ def past_runs(runs: Path) -> list[PastRun]:
     Raises:
         InputError: What is known of runs that were removed cannot be read.
     """
-    found = {run.run_id: run for run in _removed(runs)}
+    found = {run.run_id: run for run in removed_runs(runs)}
     for path in runs.glob(f"*/{RUN}"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = json.loads(path.read_text(encoding="utf-8"))
@@ -81,17 +81,20 @@ def remember(runs: Path, going: Iterable[PastRun]) -> None:
     Raises:
         InputError: The notes of earlier ones cannot be read.
     """
-    before = {run.run_id: run for run in _removed(runs)}
+    before = {run.run_id: run for run in removed_runs(runs)}
     noted = before | {run.run_id: run for run in going if run.finished}
     if noted == before:
         return
     text = json.dumps([dataclasses.asdict(run) for run in noted.values()], indent=1)
-    temporary = runs / f".{_JUDGED}-{os.getpid()}"
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(runs / _JUDGED)  # complete, or as it was
+    durable.write_text(runs / _JUDGED, text + "\n")
 
 
-def _removed(runs: Path) -> list[PastRun]:
+def removed_runs(runs: Path) -> list[PastRun]:
+    """The judged runs whose folders were removed.
+
+    Raises:
+        InputError: What is known of them cannot be read.
+    """
     path = runs / _JUDGED
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))

@@ -115,12 +115,13 @@ def predict(given: argparse.Namespace) -> int:
             from babelrank.components.serving.batch import model as batch_model
 
             model = model_folder.newest(given.model)
-            manifest.verify_if_sealed(model)
+            sealed = manifest.verify_if_sealed(model)
+            digest = sealed.digest if sealed else manifest.digest(model)
             task = batch_model.check(model, config)
             files = batch_job.find(_pattern(given.input))
             for file in files:
                 config.format_of(file.path, task)
-        job = _job(model, task, config, given)
+        job = _job(model, digest, task, config, given)
         job.shards.tidy()
         before = _done(files, job)
         items = batch_job.to_do(files, job, workers)
@@ -187,20 +188,21 @@ def _workers(where: beam.BeamConfig) -> int:
     return where.max_workers or where.parallelism or where.workers or 1
 
 
-def _job(model: Path, task: str, config: BatchConfig, given: argparse.Namespace) -> Job:
+def _job(
+    model: Path, digest: str, task: str, config: BatchConfig, given: argparse.Namespace
+) -> Job:
     """The job; its settings are kept in the folder, and others are refused there.
 
     Files that have come since are predicted too, if the same `--input` names them.
     """
     from babelrank.components.serving.batch.job import Job
     from babelrank.components.serving.batch.shards import Shards
-    from babelrank.components.serving.manifest import digest
 
     out: Path = given.output
     settings = to_dict(config)
     for name in ("max_bad_fraction", "workers"):  # make no other predictions
         del settings[name]
-    settings |= {"input": _pattern(given.input), "model": digest(model)}
+    settings |= {"input": _pattern(given.input), "model": digest}
     path = out / SETTINGS
     if path.exists():
         then = json.loads(path.read_text(encoding="utf-8"))

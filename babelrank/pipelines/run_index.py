@@ -10,10 +10,10 @@ from typing import Any
 
 from babelrank.components import durable
 from babelrank.components.evaluation.index_page import IndexedRun, index_html
-from babelrank.pipelines.history import RUN, past_runs
+from babelrank.pipelines.history import REPORT, RUN, removed_runs
 from babelrank.pipelines.layout import Layout
 
-INDEX, REPORT = "index.html", "report.html"
+INDEX = "index.html"
 
 
 def write_index(out: Path) -> list[IndexedRun]:
@@ -29,7 +29,7 @@ def write_index(out: Path) -> list[IndexedRun]:
     folder = Layout(out).runs
     runs = indexed(out)
     here = {run.run_id for run in runs}
-    removed = sum(run.run_id not in here for run in past_runs(folder))
+    removed = sum(run.run_id not in here for run in removed_runs(folder))
     names = list(dict.fromkeys(run.pipeline for run in runs if run.pipeline))
     title = ", ".join(names[:3]) or out.absolute().name
     durable.write_text(out / INDEX, index_html(title, runs, removed))

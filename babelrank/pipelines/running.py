@@ -42,7 +42,7 @@ def run(
     with quiet(log) as stream:
         display = Display(stream)
         with display.waiting("Loading TensorFlow and TFX"):
-            from babelrank.pipelines.conclusion import REPORT
+            from babelrank.pipelines.history import REPORT
             from babelrank.pipelines.run import graph_function, run_pipeline
 
             graph_function(config)

@@ -93,14 +93,16 @@ def verify(version: Path) -> Manifest:
     return manifest
 
 
-def verify_if_sealed(version: Path) -> None:
+def verify_if_sealed(version: Path) -> Manifest | None:
     """Refuses a pushed version that was altered; what nobody pushed has no seal to be broken.
+
+    Returns:
+        The manifest; None: nobody pushed it.
 
     Raises:
         ModelError: A file was altered, added or removed since the push.
     """
-    if (version / MANIFEST).exists():
-        verify(version)
+    return verify(version) if (version / MANIFEST).exists() else None
 
 
 def _compare(version: Path, what: str, found: str, sealed: str) -> None:

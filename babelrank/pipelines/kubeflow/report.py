@@ -66,7 +66,8 @@ def _tell_of_refusal(given: Any, folder: RunFolder, holder: str | None) -> None:
 def _conclude(config: PipelineConfig, given: Any, folder: RunFolder) -> None:
     """Writes the report of a run that did something, or failed to."""
     from babelrank.components.evaluation.report import verdict_lines
-    from babelrank.pipelines.conclusion import REPORT, conclude
+    from babelrank.pipelines.conclusion import conclude
+    from babelrank.pipelines.history import REPORT
     from babelrank.pipelines.kubeflow.node import graph
     from babelrank.pipelines.local import HIDDEN_NODES
     from babelrank.pipelines.record import RunRecord

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from babelrank.components import durable
 from babelrank.components.config import apply_override, from_dict, to_dict
 from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import StepSummary
@@ -127,8 +127,4 @@ class RunFolder:
         return content
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}-{os.getpid()}")
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+        durable.write_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False))
