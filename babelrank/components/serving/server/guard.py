@@ -6,6 +6,7 @@ Plain ASGI, around the whole application.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -72,7 +73,8 @@ class Guard:
                 body = await self._body(scope, receive)
             except _TooLarge:
                 most = f"{self._max_bytes / 2**20:g} MiB at the most"
-                await _refuse(noted, 413, f"body: takes {most}; send several requests.")
+                reason = f"body: takes {most}; send several requests."
+                await _refuse(noted, 413, reason, lambda: self._rest(scope, receive))
             except TimeoutError:
                 await _refuse(noted, 408, f"body: did not come within {self._seconds:g} s.")
             except _Gone:
@@ -99,6 +101,18 @@ class Guard:
                     raise _TooLarge
                 if not message.get("more_body"):
                     return b"".join(parts)
+
+    async def _rest(self, scope: Message, receive: Receive) -> None:
+        """Reads on and keeps nothing: most clients read no answer before they have sent all.
+
+        A connection that is closed while they send is all that they would see.
+        """
+        if b"expect" in dict(scope["headers"]):
+            return  # waits for an answer before it sends, and asking for more would invite it
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while (await receive()).get("more_body"):
+                    pass
 
     def _count(self, scope: Message, code: int, size: int, seconds: float) -> None:
         asked = _ASKED.fullmatch(scope["path"])
@@ -148,12 +162,18 @@ def _typed(scope: Message) -> Message:
     return {**scope, "headers": list({**headers, b"content-type": kind}.items())}
 
 
-async def _refuse(send: Send, status: int, reason: str) -> None:
+async def _refuse(
+    send: Send, status: int, reason: str, rest: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Answers at once, and closes the connection after `rest`."""
     content = json.dumps({"error": reason}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
-        (b"connection", b"close"),  # the rest of the body is not read
+        (b"connection", b"close"),  # what follows is the rest of a body and no request
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    if rest:
+        await rest()
+    await send({"type": "http.response.body", "body": b""})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from babelrank.components.serving.server.guard import Guard, Message, Receive, Send
+from babelrank.components.serving.server.guard import App, Guard, Message, Receive, Send
 
 
 class Counts:
@@ -30,13 +30,21 @@ async def echo(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": kind + b" " + body})
 
 
+POST: Message = {"type": "http", "method": "POST", "path": "/v1/models/a:predict", "headers": []}
+
+
+def guard_of(counts: Counts, app: App = echo, **changes: Any) -> Guard:
+    """A guard with small limits."""
+    limits = {"max_bytes": 8, "seconds": 0.1, "log_requests": False, **changes}
+    return Guard(app, models=["a"], metrics=counts, **limits)  # type: ignore[arg-type]
+
+
 def ask(
     *messages: Message, headers: Any = (), path: str = "/v1/models/a:predict", **changes: Any
 ) -> tuple[int, bytes, Counts]:
     """Status, body and counts of one request whose body comes as these messages."""
     counts, sent, coming = Counts(), [], iter(messages)
-    given = {"max_bytes": 8, "seconds": 0.1, "log_requests": False, **changes}
-    guard = Guard(echo, models=["a"], metrics=counts, **given)  # type: ignore[arg-type]
+    guard = guard_of(counts, **changes)
 
     async def receive() -> Message:
         for message in coming:
@@ -47,8 +55,7 @@ def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
-    asyncio.run(guard(scope, receive, send))
+    asyncio.run(guard({**POST, "path": path, "headers": list(headers)}, receive, send))
     status = sent[0]["status"] if sent else 0
     return status, sent[1]["body"] if sent else b"", counts
 
@@ -73,12 +80,39 @@ def test_a_binary_body_is_told_from_json():
 
 
 def test_a_large_body_is_refused_before_it_is_read_and_while():
-    told = ask(headers=[(b"content-length", b"9")])
-    untold = ask(part(b"12345", True), part(b"6789", True))
+    told = ask(part(b"123456789"), headers=[(b"content-length", b"9")])
+    untold = ask(part(b"12345", True), part(b"6789", True), part(b"0"))
 
     assert (told[0], untold[0]) == (413, 413)
     assert untold[2].requests == [("a", 413)]
     assert ask(part(b"12345678"))[0] == 200
+
+
+def test_the_rest_of_a_refused_body_is_read_away():
+    """A client that sends all before it listens gets the answer and no closed connection."""
+    order: list[str] = []
+    coming = iter([part(b"1234567890", True), part(b"x", True), part(b"")])
+
+    async def receive() -> Message:
+        order.append("read")
+        return next(coming)
+
+    async def send(message: Message) -> None:
+        order.append("last" if "body" in message and not message.get("more_body") else "answer")
+
+    asyncio.run(guard_of(Counts())(POST, receive, send))
+
+    assert order == ["read", "answer", "answer", "read", "read", "last"]
+
+
+def test_a_client_that_waits_for_leave_to_send_is_not_given_it():
+    headers = [(b"content-length", b"9"), (b"expect", b"100-continue")]
+
+    assert ask(headers=headers, seconds=60)[0] == 413  # at once: nothing is asked for
+
+
+def test_a_refused_body_without_end_is_left():
+    assert ask(part(b"123456789", True), part(b"x", True))[0] == 413
 
 
 def test_a_slow_body_is_refused():
@@ -100,11 +134,8 @@ def test_an_application_that_takes_too_long_is_no_slow_body():
     async def send(message: Message) -> None:
         sent.append(message)
 
-    limits: Any = {"max_bytes": 8, "seconds": 1, "log_requests": False}
-    guard = Guard(late, models=["a"], metrics=counts, **limits)  # type: ignore[arg-type]
-    scope = {"type": "http", "method": "POST", "path": "/v1/models/a:predict", "headers": []}
     with pytest.raises(TimeoutError, match="of the application"):
-        asyncio.run(guard(scope, receive, send))
+        asyncio.run(guard_of(counts, late, seconds=1)(POST, receive, send))
 
     assert (sent, counts.requests) == ([], [("a", 500)])
 
