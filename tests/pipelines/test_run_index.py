@@ -47,7 +47,7 @@ def test_each_kind_says_why(out: Path) -> None:
         "refused": f"{runs.REFUSED.verdict[0].text} And 1 more.",
         "unserved": f"Serving check: {runs.REFUSED_CHECK.findings[0].text}",
         "forced": "Forced: Holiday sale.",
-        "failed": "Ingest: 6 % of rows are bad",
+        "failed": "Ingest: BadRows: 6 %",
     }
     pushed, failed = found["pushed"], found["failed"]
     assert (pushed.version, pushed.spans, pushed.pipeline) == ("3", (1, 2, 3), "clicks")
