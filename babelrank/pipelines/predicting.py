@@ -136,8 +136,10 @@ def predict(given: argparse.Namespace) -> int:
                 raise
         summary = batch_job.outcome(files, job)
         job.shards.tidy()
+        others = sorted(job.shards.names() - {file.name for file in files})
         seconds = time.monotonic() - begun
     sys.stdout.write(words(summary, given.output, summary.read - before, seconds))
+    sys.stdout.write(_beside(others))
     sys.stdout.flush()
     summary.check_bad_fraction(config.max_bad_fraction, "--max-bad-fraction", "the input")
     return PUSHED
@@ -243,6 +245,17 @@ def _work(items: Sequence[Any], job: Job, arguments: list[str]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     pipeline = apache_beam.Pipeline(options=PipelineOptions(arguments))
     ThreadPoolExecutor(1).submit(batch_job.work, items, job, pipeline).result()
+
+
+def _beside(others: Sequence[str]) -> str:
+    """What is said of predictions of files that the input names no more."""
+    if not others:
+        return ""
+    files = "a file" if len(others) == 1 else f"{len(others):,} files"
+    return (
+        f"  warning: there are also predictions of {files} that --input names no more, such as "
+        f"{others[0]}. Whoever reads the folder reads them too.\n"
+    )
 
 
 def words(summary: Summary, out: Path, rows: int, seconds: float) -> str:

@@ -108,6 +108,9 @@ def test_killed_and_started_again(workers: str, serving: Path, tmp_path: Path):
     assert "rows were done before" in done.stderr
     leftovers = [path for path in out.rglob("*") if path.suffix in (".tmp", ".rows")]
     assert leftovers == []
+    (tmp_path / "text.gz").rename(tmp_path / "again.gz")
+    again = babelrank(serving, str(tmp_path / "*.gz"), out, *options)
+    assert "there are also predictions of a file that --input names no more" in again.stdout
 
 
 @pytest.mark.e2e
@@ -211,7 +214,7 @@ def test_what_was_begun_is_gone_on_with_only(serving: Path, tmp_path: Path):
 
     def job(pattern: str, **changed: Any) -> Any:
         named: Any = SimpleNamespace(output=tmp_path, input=pattern)
-        return predicting._job(model, "translation", BatchConfig(**changed), named)
+        return predicting._job(model, "sha256:1", "translation", BatchConfig(**changed), named)
 
     job("/data/*.txt")
     job("/data/*.txt", workers=3, max_bad_fraction=0.5)
@@ -231,6 +234,14 @@ def test_words(tmp_path: Path):
         "  not_a_number: 3, such as a.csv, line 3: price holds 'x'\n"
         f"  predictions: {tmp_path}/predictions\n"
         f"  quarantine: {tmp_path}/quarantine\n"
+    )
+
+
+def test_predictions_of_other_files_are_told():
+    assert predicting._beside([]) == ""
+    assert predicting._beside(["a.csv-1", "b.csv-2"]) == (
+        "  warning: there are also predictions of 2 files that --input names no more, such as "
+        "a.csv-1. Whoever reads the folder reads them too.\n"
     )
 
 

@@ -56,7 +56,7 @@ class RowColumn:
             return np.array([self._text(v, line) for v, line in numbered], dtype=object)
         if self.kind == "number":
             return np.array([self._number(v, line) for v, line in numbered], np.float32)
-        told = [None if v is None else self._unicode(v, line) for v, line in numbered]
+        told = [None if v is None else self._moment(v, line) for v, line in numbered]
         texts = pa.array(told, pa.string())
         seconds, missing, bad = to_seconds(texts, time_format=self.time_format)
         for i in np.flatnonzero(bad):
@@ -98,13 +98,21 @@ class RowColumn:
     def _text(self, value: Any, line: int) -> str:
         if value is None:
             return ""
+        wanted = "a text" if self.separator is None else "a text, a list of texts"
         if isinstance(value, list) and (self.separator is not None or len(value) <= 1):
+            for item in value:
+                if isinstance(item, list):
+                    raise self._error(line, value, wanted)
             return (self.separator or "").join(self._text(item, line) for item in value)
         if isinstance(value, list | dict):
-            wanted = "a text" if self.separator is None else "a text, a list of texts"
             raise self._error(line, value, wanted)
         if isinstance(value, bool):
             return "true" if value else "false"
+        return self._unicode(value, line)
+
+    def _moment(self, value: Any, line: int) -> str:
+        if isinstance(value, list | dict):
+            raise self._error(line, value, "a time")
         return self._unicode(value, line)
 
     def _unicode(self, value: Any, line: int) -> str:
@@ -122,7 +130,11 @@ class RowColumn:
             raise self._error(line, value, "a number") from None
 
     def _error(self, line: int, value: Any, wanted: str) -> InputError:
-        return InputError(f"line {line}: {self.name}: got {value!r:.60}; takes {wanted} or null.")
+        try:
+            shown = f"{value!r:.60}"
+        except RecursionError:
+            shown = "a value that is nested deeply"
+        return InputError(f"line {line}: {self.name}: got {shown}; takes {wanted} or null.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import json_utils, proto_utils
 
 from babelrank.components.lineage import FORCED, METRICS, SPANS
-from babelrank.components.serving.check.report import CheckReport
+from babelrank.components.serving.check.report import FILE, CheckReport
 from babelrank.components.serving.manifest import WARMUP, Manifest, digest
 from babelrank.components.serving.versions import Ledger, RolledBack, push
 
@@ -77,10 +77,12 @@ class Executor(tfx_executor.Executor):
 
     def _unservable(self, input_dict: Mapping[str, list[types.Artifact]]) -> str:
         """Why the serving check refused a model that the gate passed; empty: the gate did not."""
-        (gate,) = input_dict[standard_component_specs.MODEL_BLESSING_KEY]
-        if not model_utils.is_model_blessed(gate):
+        gates = input_dict.get(standard_component_specs.MODEL_BLESSING_KEY, [])
+        if not all(map(model_utils.is_model_blessed, gates)):
             return ""
         (check,) = input_dict[standard_component_specs.INFRA_BLESSING_KEY]
+        if not (Path(check.uri) / FILE).exists():
+            return "the infra validator refused it."  # TFX's, in a pipeline of somebody's own
         report = CheckReport.load(Path(check.uri))
         reasons = [finding.text for finding in report.findings if not finding.ok]
         return f"the serving check refused it: {reasons[0]} Repeat it: {report.command}"

@@ -44,6 +44,16 @@ def test_half_a_surrogate_pair_is_no_text(column: RowColumn, value: Any):
         array(column, value)
 
 
+@pytest.mark.parametrize("column", [TEXT, SEVERAL, NUMBER, TIME])
+@pytest.mark.parametrize("depth", [2, 490, 5000])
+def test_a_list_in_a_list_is_no_value(column: RowColumn, depth: int):
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(InputError, match=rf"line 10: {column.name}: got .*; takes a"):
+        array(column, value)
+
+
 def test_numbers():
     found = NUMBER.array([1, 2.5, "3", True, None, "", float("nan")], range(7))
     assert found.dtype == np.float32

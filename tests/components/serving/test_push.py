@@ -31,6 +31,7 @@ class Pushing:
         (self.path / "saved_model.pb").write_text("one")
         self.blessing = standard_artifacts.ModelBlessing()
         self.blessing.set_int_custom_property("blessed", 1)
+        self.gates = [self.blessing]
         self.check: list[Any] = []
 
     def checked(self, ok: bool, warmup: str = "") -> None:
@@ -53,7 +54,7 @@ class Pushing:
         Executor(base_executor.BaseExecutor.Context(pipeline_run_id="run-1")).Do(
             {
                 "model": [self.model],
-                "model_blessing": [self.blessing],
+                "model_blessing": self.gates,
                 "infra_blessing": self.check,
             },
             {"pushed_model": [pushed]},
@@ -114,6 +115,19 @@ def test_what_cannot_be_served_is_not_pushed(pushing: Pushing):
     )
     pushing.blessing.set_int_custom_property("blessed", 0)  # then that is the reason
     assert pushing.push().get_string_custom_property("not_pushed") == ""
+    assert not pushing.serving.exists()
+
+
+def test_what_another_validator_refused_is_not_pushed(pushing: Pushing):
+    """As TFX's InfraValidator does, beside no gate at all."""
+    check = standard_artifacts.InfraBlessing()
+    check.uri = str(pushing.serving.parent)
+    check.set_int_custom_property("blessed", 0)
+    check.set_string_custom_property("blessing_status", "INFRA_NOT_BLESSED")
+    pushing.check, pushing.gates = [check], []
+    assert pushing.push().get_string_custom_property("not_pushed") == (
+        "the infra validator refused it."
+    )
     assert not pushing.serving.exists()
 
 

@@ -25,7 +25,7 @@ from babelrank.components.ingest.summary import Summary, total
 from babelrank.components.remote import own_errors
 from babelrank.components.serving.batch.config import BatchConfig
 from babelrank.components.serving.batch.model import ROWS_PER_SHARD, BatchModel, numbering
-from babelrank.components.serving.batch.shards import InputFile, Shards, write_text
+from babelrank.components.serving.batch.shards import InputFile, Shards, literal, write_text
 from babelrank.components.serving.batch.writer import PREDICTED, ShardWriter
 
 _OFTEN = 1.0
@@ -88,11 +88,14 @@ def files_of(paths: Sequence[str]) -> list[InputFile]:
     """Files as they are now.
 
     Raises:
-        InputError: One is empty.
+        InputError: One is empty, or not there.
     """
     found = []
     for path in paths:
-        (metadata,) = FileSystems.match([path])[0].metadata_list
+        there = FileSystems.match([literal(path)])[0].metadata_list
+        if not there:
+            raise InputError(f"{path}: there is no such file.")
+        (metadata,) = there
         if not metadata.size_in_bytes:
             raise InputError(f"{path}: the file is empty; expected rows. Take it out or mend it.")
         found.append(

@@ -118,6 +118,11 @@ class Shards:
         """Number of the shards and rows of a file that was read to its end."""
         return posixpath.join(self.parts, f"{name}-end.json")
 
+    def names(self) -> set[str]:
+        """The names of all files of which predictions stand here."""
+        ends = listed(posixpath.join(literal(self.parts), "*-end.json"))
+        return {posixpath.basename(path).removesuffix("-end.json") for path in ends}
+
     def progress(self, name: str, lane: int) -> str:
         """Number of the rows that a worker has predicted."""
         return posixpath.join(self.parts, f"{name}-{lane}.rows")
@@ -126,7 +131,7 @@ class Shards:
         """The finished shards of a file as it is now."""
         found = {}
         start = posixpath.join(self.parts, file.name)
-        for path in listed(f"{_literal(start)}-[0-9]*.json"):
+        for path in listed(f"{literal(start)}-[0-9]*.json"):
             part = Part.from_json(read_text(path))
             if part.stamp == file.stamp:
                 found[int(path.removesuffix(".json").rpartition("-")[2])] = part
@@ -142,7 +147,7 @@ class Shards:
 
     def forget(self, file: InputFile) -> None:
         """Removes what was made from a file that has changed since."""
-        start = _literal(posixpath.join(self.parts, file.name))
+        start = literal(posixpath.join(self.parts, file.name))
         for path in listed(f"{start}-[0-9]*.json"):
             if Part.from_json(read_text(path)).stamp != file.stamp:
                 number = int(path.removesuffix(".json").rpartition("-")[2])
@@ -168,7 +173,7 @@ class Shards:
         left = [
             path
             for start in starts
-            for path in listed(f"{_literal(start)}-[0-9]*")
+            for path in listed(f"{literal(start)}-[0-9]*")
             # What follows is a number: the name of another file may begin like this one.
             if re.fullmatch(r"-\d+\.[a-z.]+", path.removeprefix(start)) and path not in made
         ]
@@ -177,9 +182,9 @@ class Shards:
 
     def tidy(self) -> None:
         """Removes what an interrupted run left behind."""
-        folders = (self.predictions, self.quarantine, self.parts)
+        folders = (literal(one) for one in (self.predictions, self.quarantine, self.parts))
         left = [path for folder in folders for path in listed(posixpath.join(folder, ".*.tmp"))]
-        left += listed(posixpath.join(self.parts, "*.rows"))
+        left += listed(posixpath.join(literal(self.parts), "*.rows"))
         if left:
             FileSystems.delete(left)
 
@@ -211,6 +216,6 @@ def written(path: str) -> Iterator[IO[bytes]]:
     FileSystems.rename([temporary], [path])
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """A path as a glob that means just it."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)

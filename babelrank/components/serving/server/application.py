@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from babelrank.components.serving.server.guard import Guard
@@ -29,8 +29,6 @@ from babelrank.components.serving.server.settings import Settings
 
 PAGE = Path(__file__).with_name("page.html")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-log = logging.getLogger("babelrank.server")
 
 
 def application(
@@ -125,12 +123,17 @@ def _answer_errors(app: FastAPI) -> None:
         )
         return _error(400, f"not what the protocol says: {told}")
 
+    def unknown(_: Any, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail), error.headers)
+
     def failed(_: Any, error: Exception) -> Response:
-        log.error("a request failed", exc_info=error)
-        return _error(500, "the server failed at this request; its log says why.")
+        # Starlette raises the error once more, which Uvicorn logs, and closes the connection.
+        told = "the server failed at this request; its log says why."
+        return _error(500, told, {"connection": "close"})
 
     app.add_exception_handler(Refusal, refused)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, malformed)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, unknown)  # type: ignore[arg-type]
     for kind, status in (
         (InvalidInput, 400),
         (ModelNotFound, 404),

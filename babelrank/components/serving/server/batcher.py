@@ -74,8 +74,8 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Rows or lines that wait."""
-        return sum(piece.size for piece in self._waiting)
+        """Rows or lines that wait, and that somebody still waits for."""
+        return sum(piece.size for piece in self._waiting if not piece.answer.done())
 
     async def ask(self, pieces: Sequence[Piece], deadline: float) -> list[Any]:
         """The answers to the pieces of one request, in order.

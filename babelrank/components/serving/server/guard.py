@@ -61,11 +61,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, code, size = time.perf_counter(), 500, 0
+        seconds: float | None = None  # until the answer begins
 
         async def noted(message: Message) -> None:
-            nonlocal code
+            nonlocal code, seconds
             if message["type"] == "http.response.start":
-                code = message["status"]
+                code, seconds = message["status"], time.perf_counter() - began
             await send(message)
 
         try:
@@ -74,7 +75,7 @@ class Guard:
             except _TooLarge:
                 most = f"{self._max_bytes / 2**20:g} MiB at the most"
                 reason = f"body: takes {most}; send several requests."
-                await _refuse(noted, 413, reason, lambda: self._rest(scope, receive))
+                await _refuse(noted, 413, reason, lambda: self._rest(receive))
             except TimeoutError:
                 await _refuse(noted, 408, f"body: did not come within {self._seconds:g} s.")
             except _Gone:
@@ -83,7 +84,8 @@ class Guard:
                 size = len(body)
                 await self._app(_typed(scope), _replayed(body, receive), noted)
         finally:
-            self._count(scope, code, size, time.perf_counter() - began)
+            took = time.perf_counter() - began if seconds is None else seconds
+            self._count(scope, code, size, took)
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         told = dict(scope["headers"]).get(b"content-length", b"0")
@@ -102,13 +104,12 @@ class Guard:
                 if not message.get("more_body"):
                     return b"".join(parts)
 
-    async def _rest(self, scope: Message, receive: Receive) -> None:
+    async def _rest(self, receive: Receive) -> None:
         """Reads on and keeps nothing: most clients read no answer before they have sent all.
 
-        A connection that is closed while they send is all that they would see.
+        A connection that is closed while they send is all that they would see. Who waits for leave
+        to send has an answer by now, and goes.
         """
-        if b"expect" in dict(scope["headers"]):
-            return  # waits for an answer before it sends, and asking for more would invite it
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 while (await receive()).get("more_body"):

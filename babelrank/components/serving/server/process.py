@@ -65,10 +65,13 @@ class Process:
         host, port = listening.getsockname()[:2]
         self._address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopped)  # Uvicorn raises it once more at its end
+            signal.signal(number, self._stop)  # Uvicorn has its own from its start to its end
         self._server.run(sockets=[listening])
         if self._trouble is not None:
             raise self._trouble
+
+    def _stop(self, *_: object) -> None:
+        self._server.should_exit = True
 
     @contextlib.asynccontextmanager
     async def _beside(self, _: Any) -> AsyncIterator[None]:
@@ -132,7 +135,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "picks one that is free."
         ) from error
     return listening
-
-
-def _stopped(*_: object) -> None:
-    """Nothing: Uvicorn has stopped in order by then."""

@@ -54,12 +54,12 @@ class Watcher:
         Raises:
             ModelError: No version is good, and none answers.
         """
-        now = self.served.loaded
+        now, looked = self.served.loaded, True
         try:
             candidates = await asyncio.to_thread(self._candidates, now)
         except (OSError, ModelError) as error:
             self._note(f"{self.folder}: cannot look for versions: {error}")
-            candidates = []
+            candidates, looked = [], False
         for version in candidates:
             loaded = await self._load(version)
             if loaded is not None:
@@ -68,7 +68,7 @@ class Watcher:
         now = self.served.loaded
         if now is None:
             raise ModelError(self.served.trouble or f"{self.folder}: {_NONE}")
-        if not any(_number(name) > _number(now.name) for name in self._refused):
+        if looked and not any(_number(name) > _number(now.name) for name in self._refused):
             self.served.trouble = ""
 
     async def watch(self, poll_seconds: float) -> None:

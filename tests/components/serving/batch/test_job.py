@@ -215,6 +215,17 @@ def test_workers_share_a_file(workers: int, scorer: Path, log: Path, out: Path, 
     assert all(name.startswith("predictions-log.parquet-") for name in names)
 
 
+def test_names_of_files_are_no_patterns(scorer: Path, tmp_path: Path, predict: Predict):
+    for name in ("a[1].csv", "a1.csv"):
+        (tmp_path / name).write_text(csv(ROWS[:2]))
+    assert predict(scorer, tmp_path / "a*.csv").read == 4
+
+
+def test_a_file_that_is_gone(tmp_path: Path):
+    with pytest.raises(InputError, match=r"gone\.csv: there is no such file"):
+        batch_job.files_of([str(tmp_path / "gone.csv")])
+
+
 def test_what_is_finished_is_not_done_again(scorer: Path, log: Path, out: Path, predict: Predict):
     predict(scorer, log, rows_per_shard=15)
     data = sorted((out / "predictions").glob("predictions-*"))

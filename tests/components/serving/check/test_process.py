@@ -1,4 +1,4 @@
-"""Tests of what a serving check finds, on small models; the process itself is in test_check.py."""
+"""Tests of what a serving check finds, on small models; `test_supervisor` has the process."""
 
 from __future__ import annotations
 

@@ -19,11 +19,13 @@ class Model:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.doors: list[str] = []
+        self.entered = threading.Event()
         self.free = threading.Event()
         self.free.set()
 
     def run(self, door: str, contents: Sequence[list[int]]) -> list[list[int]]:
-        self.free.wait(10)
+        self.entered.set()
+        self.free.wait(60)
         numbers = [number for content in contents for number in content]
         self.batches.append(numbers)
         self.doors.append(door)
@@ -49,9 +51,8 @@ async def held(model: Model, queue: Batcher) -> asyncio.Task[list[Any]]:
     """Occupies the model until it is set free."""
     model.free.clear()
     task = asyncio.create_task(queue.ask([piece(0)], 5))
-    while queue.waiting or task.done():
+    while not model.entered.is_set():
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0.03)
     return task
 
 
@@ -89,7 +90,7 @@ def test_what_comes_while_the_model_is_busy_is_joined():
         queue = batcher(model, max_delay=0)
         first = await held(model, queue)
         others = [asyncio.create_task(queue.ask([piece(n)], 5)) for n in (1, 2, 3, 4, 5)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # so that they are in the queue
         model.free.set()
 
         await asyncio.gather(first, *others)
@@ -107,7 +108,7 @@ def test_like_widths_are_joined_first_and_wide_ones_not_at_all():
         first = await held(model, queue)
         asked = [(1, 5), (2, 30), (3, 19), (4, 6), (5, 4)]
         tasks = [asyncio.create_task(queue.ask([piece(n, width=w)], 5)) for n, w in asked]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # so that they are in the queue
         model.free.set()
 
         await asyncio.gather(first, *tasks)
@@ -176,13 +177,13 @@ def test_after_a_failure_what_nobody_waits_for_is_not_computed():
 
         def run(door: str, contents: Sequence[list[int]]) -> list[list[int]]:
             if len(contents) > 1:
-                given_up.wait(10)
+                given_up.wait(60)
             return model.run(door, contents)
 
         queue = Batcher(run, max_batch=4, max_cells=100, max_delay=0.02, max_queue=8)
         asked = [
             asyncio.create_task(queue.ask([piece(n)], deadline))
-            for n, deadline in ((13, 5), (1, 0.1), (2, 5))
+            for n, deadline in ((13, 60), (1, 1), (2, 60))
         ]
         with pytest.raises(TooLate):
             await asked[1]
@@ -202,7 +203,7 @@ def test_too_much_waiting_is_refused():
         queue = batcher(model, max_queue=3)
         first = await held(model, queue)
         second = asyncio.create_task(queue.ask([piece(1, 2)], 5))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # so that they are in the queue
 
         with pytest.raises(Overloaded, match="2 rows or lines wait already, and 3 may"):
             await queue.ask([piece(3, 4)], 5)

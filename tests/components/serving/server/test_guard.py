@@ -17,9 +17,11 @@ class Counts:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str | None, int]] = []
+        self.seconds: list[float] = []
 
     def request(self, model: str | None, code: int, seconds: float) -> None:
         self.requests.append((model, code))
+        self.seconds.append(seconds)
 
 
 async def echo(scope: Message, receive: Receive, send: Send) -> None:
@@ -95,20 +97,24 @@ def test_the_rest_of_a_refused_body_is_read_away():
 
     async def receive() -> Message:
         order.append("read")
+        await asyncio.sleep(0.05)
         return next(coming)
 
     async def send(message: Message) -> None:
         order.append("last" if "body" in message and not message.get("more_body") else "answer")
 
-    asyncio.run(guard_of(Counts())(POST, receive, send))
+    counts = Counts()
+    asyncio.run(guard_of(counts, seconds=60)(POST, receive, send))
 
+    assert counts.seconds[0] < 0.1  # reading away is no part of the answer
     assert order == ["read", "answer", "answer", "read", "read", "last"]
 
 
 def test_a_client_that_waits_for_leave_to_send_is_not_given_it():
+    """It has the refusal before anything is read, and goes."""
     headers = [(b"content-length", b"9"), (b"expect", b"100-continue")]
 
-    assert ask(headers=headers, seconds=60)[0] == 413  # at once: nothing is asked for
+    assert ask({"type": "http.disconnect"}, headers=headers, seconds=60)[0] == 413
 
 
 def test_a_refused_body_without_end_is_left():

@@ -11,6 +11,8 @@ from tests.chromium import chromium
 from tests.components.serving.server.process import Server
 
 WIDTHS = (1280, 390)
+PATIENCE = 30_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, running: Server) -> Iterator[Page]:
     """The page, opened; whatever it complains about or asks of others fails the test."""
     page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE)
     troubles: list[str] = []
     page.on("console", lambda said: troubles.extend(_complaint(said)))
     page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -85,6 +85,24 @@ def test_the_newest_version_answers(folder: Path, other: Path):
     asyncio.run(scene())
 
 
+def test_a_ledger_that_cannot_be_read_is_told_once(
+    folder: Path, other: Path, caplog: pytest.LogCaptureFixture
+):
+    async def scene() -> None:
+        one = Watched(folder)
+        await one.watcher.look()
+        pushed(other, folder)
+        (folder / versions.LEDGER).write_text("{")
+        for _ in range(3):
+            await one.watcher.look()
+        assert (await one.score())[0] == 0.125
+        assert "cannot look for versions" in one.served.trouble
+        await one.served.close()
+
+    asyncio.run(scene())
+    assert caplog.text.count("cannot look for versions") == 1
+
+
 def test_who_was_asked_before_a_change_is_answered_by_the_old_version(folder: Path, other: Path):
     async def scene() -> None:
         one = Watched(folder)
