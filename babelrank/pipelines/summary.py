@@ -208,9 +208,11 @@ def _slices(verdict: Verdict) -> tuple[SliceRow, ...]:
     return tuple(rows)
 
 
-def _natural(name: str) -> list[tuple[str, int]]:
+def _natural(name: str) -> list[tuple[str, int, str]]:
     """A key that sorts numbers in a text by their value."""
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+    # Not by `int`, which refuses thousands of digits.
+    pieces = re.findall(r"(\D*)0*(\d*)", name)
+    return [(text, len(digits), digits) for text, digits in pieces]
 
 
 def _history(

@@ -37,6 +37,8 @@ _LAUGHS = b"".join(
     b'<!ENTITY l%d "%s">' % (i, b"&l%d;" % (i - 1) * 10 if i else b"lol") for i in range(30)
 )
 _TU = b'<tu><tuv xml:lang="en"><seg>%s</seg></tuv><tuv xml:lang="de"><seg>b</seg></tuv></tu>'
+_LARGE = _TU % ("\U0001f600" + "x" * (1 << 20)).encode()
+"""Its text takes four bytes a character in memory."""
 _YAML = (
     "data: {path: x.tsv, source: {language: en, column: 0}, target: {language: de, column: 1}}\n"
     "evaluation: {min_bleu: 1}\n"
@@ -47,6 +49,11 @@ _MERGES = "".join(f"a{i}: &a{i} {{<<: [*a{i - 1},*a{i - 1}]}}\n" for i in range(
 
 def _tmx(body: bytes, doctype: bytes = b"") -> bytes:
     return _XML + doctype + b"<tmx><body>" + body + b"</body></tmx>"
+
+
+def _packed(begin: bytes, unit: bytes, units: int, end: bytes) -> bytes:
+    """Gzip takes files one after the other for one file."""
+    return gzip.compress(begin) + gzip.compress(unit) * units + gzip.compress(end)
 
 
 def _bomb(packer: Any, mebibytes: int, unit: bytes) -> bytes:
@@ -83,6 +90,11 @@ FILES: Files = {
     "nothing but blanks": (".tsv", lambda: b" \n" * (9 << 20), "the file is empty"),
     "deep JSON": (".jsonl", lambda: b'{"s":"a","t":"b","x":' + b"[" * 1_000_000 + b"\n"
                   b'{"s":"a","t":"b"}\n', "rows: 1"),
+    **{
+        f"deep {kind} in a wanted column": (".jsonl", lambda begin=begin, end=end: b'{"s":"a","t":'
+            + begin * 700 + b"1" + end * 700 + b"}\n" + b'{"s":"a","t":"b"}\n', "rows: [12]")
+        for kind, begin, end in (("list", b"[", b"]"), ("object", b'{"k":', b"}"))
+    },
     "JSON in JSON": (".jsonl", lambda: b'{"s":"a","t":"b"}{}}\n{"s":"c","t":"d"}\n', "rows: 1"),
     "keys twice": (".jsonl", lambda: b'{"s":"a","t":"b","s":"c"}\n{"s":"c","t":"d"}\n', "rows: 1"),
     "marks in a pile": (".tsv", lambda: b"a" + ("\u0300\u0316" * 500_000).encode() + b"\tb\nc\td\n",
@@ -108,6 +120,8 @@ FILES: Files = {
     "empty variants": (".tmx", lambda: _tmx(b"<tu>" + b"<seg/>" * 1_000_000), "a <tu> is longer"),
     "unit in a unit": (".tmx", lambda: _tmx(_TU.replace(b"</tu>", _TU % b"x" + b"</tu>") % b"a"
                        + _TU % b"a"), "rows: 1"),
+    "many large units": (".tmx.gz", lambda: _packed(_XML + b"<tmx><body>", _LARGE, 160,
+                         b"</body></tmx>"), "rows: 0"),
     "text before a segment in it": (".tmx", lambda: _tmx(_TU % b"a<seg>b</seg>c" + _TU % b"a"),
                                     "rows: 1"),
     **{

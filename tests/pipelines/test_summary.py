@@ -218,6 +218,21 @@ def test_a_run_that_did_not_come_to_the_gate(
     write_html(run, charts, tmp_path / "report.html")
 
 
+def test_slices_are_in_the_order_that_people_count_in(tmp_path: Path, texts: list[str]):
+    nines = "9" * 5000
+    names = [
+        *("origin=a", "user_id=0", "user_id=2", "user_id=007", "user_id=7.5"),
+        *("user_id=10", "user_id=10 hour=9", "user_id=10 hour=11"),
+        *(f"user_id={nines}", f"user_id=1{nines}"),
+    ]
+    store = Store(tmp_path, "en-de")
+    metrics = dict.fromkeys((OVERALL, *reversed(names)), CANDIDATE)
+    store.put("Evaluator", "evaluation", {"verdict.json": verdict(metrics, None)})
+    run, charts = store.summarize(TRANSLATION)
+    assert [row.slice for row in charts.slices] == names
+    write_html(run, charts, tmp_path / "report.html")
+
+
 def test_a_ranking_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     arrays = {"roc": [0.0, 0.0, 1.0, 1.0], "calibration_buckets": [0.25, 0.5, 8.0]}
     monkeypatch.setattr(ranking_summary, "slice_arrays", lambda uri, model: arrays)

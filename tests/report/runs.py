@@ -286,16 +286,17 @@ HUGE = dataclasses.replace(
     versions={LONG: HOSTILE},
     config_yaml=f"{LONG}: {HOSTILE}",
 )
+LONG_NAMES = (HOSTILE, LONG, HEBREW, "x" * 3_000_000, "x" * 3_000_001)
 HUGE_CHARTS = dataclasses.replace(
     RANKING_CHARTS,
     slices=tuple(
         SliceRow(
             slice=name,
-            examples=i,
-            metrics={"auc": math.nan if i == 3 else 0.5 + i / 500, "rmse": float(i)},
+            examples=10_000 if i < len(LONG_NAMES) else i,
+            metrics={"auc": math.nan if i == 3 else 0.5 + i / 10_000, "rmse": float(i)},
             baseline={"auc": 0.6, "rmse": 100.0},
         )
-        for i, name in enumerate([HOSTILE, LONG, HEBREW, *(f"item={i}" for i in range(197))])
+        for i, name in enumerate([*LONG_NAMES, *(f"item={i}" for i in range(4995))])
     ),
     samples=(
         SampleTranslation(

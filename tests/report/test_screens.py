@@ -176,25 +176,36 @@ def test_many_slices_fold_and_unfold(browser: Any, pages: dict[str, Path]) -> No
     page, wrong = opened(browser, pages["huge"])
     assert len(column(page, 0)) == 30
     page.locator(".slices").get_by_role("button", name="AUC", exact=True).click()
-    assert column(page, 0)[0] == "item=196"  # the best of all, and not of those that were shown
-    page.get_by_role("button", name="Show all 200").click()
-    assert len(column(page, 0)) == 200
+    assert column(page, 0)[0] == "item=4994"  # the best of all, and not of those that were shown
+    page.get_by_role("button", name="Show all 1,000").click()
+    assert len(column(page, 0)) == 1000
     assert page.get_by_role("button", name="Show all").count() == 0
     page.close()
     assert wrong == []
 
 
+def test_the_largest_of_very_many_slices_are_shown(browser: Any, pages: dict[str, Path]) -> None:
+    page, _ = opened(browser, pages["huge"])
+    said = page.locator(".note-line", has_text="verdict.json").text_content()
+    page.get_by_role("button", name="Show all 1,000").click()
+    names = column(page, 0)
+    page.close()
+    assert said == "The 1,000 largest of 5,000 slices; verdict.json has all."
+    assert names[3:5] == ["x" * 199 + "…"] * 2  # each has a row, though they look the same
+    assert names[5:] == [f"item={i}" for i in range(4000, 4995)]
+
+
 def test_print_shows_everything(browser: Any, pages: dict[str, Path]) -> None:
     page, _ = opened(browser, pages["huge"])
     page.emulate_media(media="print")
-    assert len(column(page, 0)) == 200
+    assert len(column(page, 0)) == 1000
     assert page.pdf()[:5] == b"%PDF-"
     page.close()
 
 
 def test_without_script_tables_are_whole(browser: Any, pages: dict[str, Path]) -> None:
     page, wrong = opened(browser, pages["huge"], java_script_enabled=False)
-    assert page.locator(".slices tbody tr").count() == 200
+    assert page.locator(".slices tbody tr").count() == 1000
     assert page.locator("button").count() == 0
     page.close()
     assert wrong == []

@@ -12,7 +12,8 @@ import base64
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,6 +46,11 @@ DRIFT = "drift"
 CANDIDATE, BASELINE = tfma.CANDIDATE_KEY, tfma.BASELINE_KEY
 _TOO_SMALL = "__ERROR__"
 """TFMA puts this in place of the metrics of a slice below `min_slice_examples`."""
+_FEATURE = re.compile(r'[^\s="]+')
+_VALUE = re.compile(rf"({_FEATURE.pattern}( {_FEATURE.pattern})*)?")
+"""What stands in the name of a slice as it is; all else is quoted."""
+_MEASURED = ("candidate", "baseline")
+"""Fields of a verdict that hold metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ class Verdict:
         blessed: True when the model may be pushed.
         split: Split that the metrics were taken on.
         findings: Why, in sentences.
-        candidate: Slice to metric to value.
+        candidate: Slice to metric to value; NaN for what could not be computed.
         baseline: The same of the last blessed model; None without one.
         forced: Why the model is blessed although the gate refused it; empty: it is not.
     """
@@ -72,13 +78,34 @@ class Verdict:
         """Reads the verdict of an evaluation artifact."""
         with fileio.open(os.path.join(evaluation_uri, VERDICT_FILE)) as file:
             data = json.loads(file.read())
-        findings = tuple(Finding(**finding) for finding in data.pop("findings"))
-        return cls(findings=findings, **data)
+        data["findings"] = tuple(Finding(**finding) for finding in data["findings"])
+        for name in _MEASURED:
+            data[name] = data[name] and _each(data[name], _number)
+        return cls(**data)
 
     def save(self, evaluation_uri: str) -> None:
-        """Writes the verdict into an evaluation artifact."""
+        """Writes the verdict into an evaluation artifact; numbers that are not finite are null."""
+        data = asdict(self)
+        for name in _MEASURED:
+            data[name] = data[name] and _each(data[name], _finite)
         with fileio.open(os.path.join(evaluation_uri, VERDICT_FILE), "w") as file:
-            file.write(json.dumps(asdict(self), indent=1))
+            file.write(json.dumps(data, indent=1, allow_nan=False))
+
+
+def _each(metrics: Mapping[str, Mapping[str, Any]], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Metrics by slice with every value changed."""
+    return {
+        name: {metric: change(value) for metric, value in values.items()}
+        for name, values in metrics.items()
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def eval_config(
@@ -114,14 +141,17 @@ def eval_config(
 
 
 def slice_metrics(evaluation_uri: str, model_name: str) -> dict[str, dict[str, float]]:
-    """Metrics by slice of one of the models that TFMA measured; too small slices are left out."""
+    """Metrics by slice of one of the models that TFMA measured; too small slices are left out.
+
+    No two slices have the same name, whatever their values hold.
+    """
     result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
     table: dict[str, dict[str, float]] = {}
     for key, outputs in result.slicing_metrics:
         values = next(iter(outputs.values()))[""]
         if _TOO_SMALL in values:
             continue
-        name = " ".join(f"{feature}={_text(value)}" for feature, value in key) or OVERALL
+        name = " ".join(f"{feature}={value}" for feature, value in map(_named, key)) or OVERALL
         table[name] = {
             metric: float(value["doubleValue"])
             for metric, value in values.items()
@@ -160,6 +190,15 @@ def overall_texts(evaluation_uri: str, model_name: str) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _named(part: tuple[str, Any]) -> tuple[str, str]:
+    """A feature and its value as in the name of a slice: no other parts can be read into them."""
+    feature, value = part[0], _text(part[1])
+    return (
+        feature if _FEATURE.fullmatch(feature) else json.dumps(feature, ensure_ascii=False),
+        value if _VALUE.fullmatch(value) else json.dumps(value, ensure_ascii=False),
+    )
 
 
 class Executor(tfx_executor.Executor):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from babelrank.components.evaluation.gate import EvaluationConfig, Rule, rules
+from babelrank.components.evaluation.wording import brief
 
 OVERALL = "overall"
 """Name of the slice that is the whole split."""
@@ -28,6 +29,12 @@ force, and on a model that was taken out of service."""
 
 SENTENCES = 5
 """So many slices that break a rule are told one by one."""
+
+_NOISE = 1e-9
+"""What is so little beyond a bound keeps it: 0.71 - 0.70 is more than 0.01 for a computer."""
+
+_DIGITS = 10
+"""At most so many decimals are shown, which tell all apart that is more than noise."""
 
 Metrics = Mapping[str, Mapping[str, float]]
 """Slice name to metric name to value."""
@@ -117,7 +124,7 @@ def _check(
     if not rule.sliced:
         return [Finding(ok=one.ok, text=one.text) for one in found]
     broken = [Finding(ok=False, text=one.text) for one in found if not one.ok]
-    return _shortened(broken, rule) or [Finding(ok=True, text=_all_kept(config, rule, found))]
+    return _shortened(broken, rule) or [Finding(ok=True, text=_all_kept(rule, found))]
 
 
 def _shortened(broken: list[Finding], rule: Rule) -> list[Finding]:
@@ -129,16 +136,16 @@ def _shortened(broken: list[Finding], rule: Rule) -> list[Finding]:
     return [*broken[:SENTENCES], Finding(ok=False, text=f"And {text}")]
 
 
-def _all_kept(config: EvaluationConfig, rule: Rule, found: list[_Judged]) -> str:
+def _all_kept(rule: Rule, found: list[_Judged]) -> str:
     """One sentence for all slices, which keep a rule; it names the one that comes nearest to it."""
     nearest = found[0]
     slices = f"all {len(found)} slices" if len(found) > 1 else "the only slice"
     text = f"{rule.metric} in {slices} keeps {_bound_text(rule)}"
     if not math.isfinite(nearest.room):
         return f"{text}; there is nothing to compare with."
-    worst = f"{nearest.name}: {nearest.value:.{config.digits}f}"
+    worst = f"{brief(nearest.name)}: {nearest.value:.{nearest.digits}f}"
     if not rule.absolute:
-        worst += f", {_distance(nearest.change, config.digits)} the last blessed model's"
+        worst += f", {_distance(nearest.change, nearest.digits)} the last blessed model's"
     alone = sum(not math.isfinite(one.room) for one in found)
     rest = f"; {alone} without a value of the last blessed model" if alone else ""
     beyond = sum(one.room < 0 for one in found)
@@ -155,9 +162,10 @@ class _Judged:
         ok: Whether it keeps the rule.
         text: How, in a sentence.
         value: The metric there.
-        room: How far it is within the bound, negative beyond it, minus infinity if it cannot be
-            computed, infinity if there is nothing to compare with.
+        room: How far it is within the bound, negative beyond it (and by more than noise), minus
+            infinity if it cannot be computed, infinity if there is nothing to compare with.
         change: Its difference to the baseline's.
+        digits: Decimals to show it with.
     """
 
     name: str
@@ -166,6 +174,7 @@ class _Judged:
     value: float = math.nan
     room: float
     change: float = math.nan
+    digits: int = 0
 
 
 def _judged(
@@ -177,10 +186,13 @@ def _judged(
 ) -> _Judged:
     """Whether one slice keeps a rule, and how, in words."""
     if candidate is None:
-        text = f"The slice {name} was measured for the last blessed model, and not for this one."
+        text = (
+            f"The slice {brief(name)} was measured for the last blessed model, and not for this "
+            f"one."
+        )
         return _Judged(name=name, ok=False, text=text, room=-math.inf)
     value = candidate.get(rule.metric, math.nan)
-    here = rule.metric + ("" if name == OVERALL else f" in the slice {name}")
+    here = rule.metric + ("" if name == OVERALL else f" in the slice {brief(name)}")
     if not math.isfinite(value):
         text = (
             f"{here} cannot be computed (got {value}){config.unmeasurable or '.'} "
@@ -188,12 +200,13 @@ def _judged(
         )
         return _Judged(name=name, ok=False, text=text, room=-math.inf)
     if rule.absolute:
-        room = value - rule.bound if rule.kind == "min" else rule.bound - value
+        room = _room(value - rule.bound if rule.kind == "min" else rule.bound - value)
+        digits = _digits(config, rule, value, room)
         side = "below" if rule.kind == "min" else "above"
-        text = f"{here} is {value:.{config.digits}f}, {side} {_bound_text(rule)}."
+        text = f"{here} is {value:.{digits}f}, {side} {_bound_text(rule)}."
         if room >= 0:
-            text = f"{here} {value:.{config.digits}f} keeps {_bound_text(rule)}."
-        return _Judged(name=name, ok=room >= 0, text=text, value=value, room=room)
+            text = f"{here} {value:.{digits}f} keeps {_bound_text(rule)}."
+        return _Judged(name=name, ok=room >= 0, text=text, value=value, room=room, digits=digits)
     p_value = candidate.get(rule.metric + P_VALUE, math.nan)
     before = baseline.get(rule.metric, math.nan)
     return _compared(config, rule, (name, here), (value, before), p_value)
@@ -215,17 +228,45 @@ def _compared(
         values: The metric, of the candidate and of the baseline.
         p_value: Of their difference; may be NaN.
     """
-    (name, here), (value, before), digits = names, values, config.digits
-    here = f"{here} is {value:.{digits}f}"
+    (name, here), (value, before) = names, values
     if not math.isfinite(before):
-        text = f"{here}; the last blessed model has none to compare it with by {_bound_text(rule)}."
+        text = (
+            f"{here} is {value:.{config.digits}f}; the last blessed model has none to compare it "
+            f"with by {_bound_text(rule)}."
+        )
         return _Judged(name=name, ok=True, text=text, value=value, room=math.inf)
     change = value - before
-    here = f"{here}, {_distance(change, digits)} the last blessed model's {before:.{digits}f}"
-    gain = -change if rule.kind == "rise" else change
-    room = gain - rule.bound if rule.kind == "gain" else gain + rule.bound
+    bounded = -change if rule.kind == "drop" else change
+    room = _room(bounded - rule.bound if rule.kind == "gain" else rule.bound - bounded)
+    digits = _digits(config, rule, bounded, room)
+    told = f"{_distance(change, digits)} the last blessed model's {before:.{digits}f}"
+    here = f"{here} is {value:.{digits}f}, {told}"
     ok, text = (_gained if rule.kind == "gain" else _worse)(config, rule, here, room, p_value)
-    return _Judged(name=name, ok=ok, text=text, value=value, room=room, change=change)
+    return _Judged(
+        name=name, ok=ok, text=text, value=value, room=room, change=change, digits=digits
+    )
+
+
+def _room(room: float) -> float:
+    """The same, 0 if it is only noise."""
+    return 0.0 if abs(room) < _NOISE else room
+
+
+def _digits(config: EvaluationConfig, rule: Rule, bounded: float, room: float) -> int:
+    """Decimals to show: those configured, and more where they would not show what is broken.
+
+    Args:
+        config: For its digits.
+        rule: The rule.
+        bounded: What its bound is about: the metric, or its drop, rise or gain.
+        room: How far that is within the bound.
+    """
+    if room >= 0:
+        return config.digits
+    for digits in range(config.digits, _DIGITS):
+        if f"{bounded:.{digits}f}" != f"{rule.bound:.{digits}f}":
+            return digits
+    return _DIGITS
 
 
 def _worse(
@@ -272,4 +313,4 @@ def _p_text(p_value: float) -> str:
 
 
 def _bound_text(rule: Rule) -> str:
-    return f"{rule.key} = {rule.bound:g}"
+    return f"{rule.key} = {rule.bound:.{_DIGITS}g}"

@@ -44,6 +44,9 @@ EXPLAINED = {
 OF_HUNDRED = ("bleu", "chrf", "bleu_lower")
 """Metrics from 0 to 100, which are read with one decimal."""
 
+NAME_LENGTH = 200
+"""Names that come from the data, such as those of slices, are shown no longer."""
+
 SIGNIFICANT = 0.05
 """A difference with a smaller p-value is called significant, unless a level is configured."""
 
@@ -176,6 +179,11 @@ def moment(iso: str) -> str:
     except ValueError:
         return iso
     return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()
+
+
+def brief(name: str) -> str:
+    """A name as it is shown; a long one is cut, so that two may look the same."""
+    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -91,14 +91,16 @@ class JsonlReader(TextReader):
             # Not bytes, which may be taken for UTF-16. Only wanted columns must be UTF-8.
             text = line.decode("utf-8", "surrogateescape")
             row: Any = json.loads(text, object_pairs_hook=_Object)
-        except (ValueError, RecursionError) as error:
+            if not isinstance(row, _Object):
+                raise ValueError(f"{type(row).__name__} instead of an object")
+            values = [_text(row.get(name)) for name in self.columns]
+        except RecursionError:
+            return Record(at, raw, None, "bad_json", "nested too deeply")
+        except ValueError as error:
             return Record(at, raw, None, "bad_json", str(error))
-        if not isinstance(row, _Object):
-            return Record(at, raw, None, "bad_json", f"{type(row).__name__} instead of an object")
         twice = [name for name in row.twice if name in self.columns]
         if twice:
             return Record(at, raw, None, "bad_json", f"the key {twice[0]!r} stands twice")
-        values = [_text(row.get(name)) for name in self.columns]
         for name, value in zip(self.columns, values, strict=True):
             if value is not None and not value.isascii() and _SURROGATE.search(value):
                 detail = f"{name} is not UTF-8, or holds half of a surrogate pair"

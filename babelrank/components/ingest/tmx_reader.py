@@ -22,6 +22,8 @@ from babelrank.components.errors import InputError
 from babelrank.components.ingest.blocks import RAW_LIMIT, BadRow, Block, Location
 
 BLOCK_UNITS = 20_000
+BLOCK_LENGTH = 8 << 20
+"""Characters; a block of so many is handed on, however few its units are."""
 _CHUNK_BYTES = 1 << 20
 _LONGEST_UNIT = 64 << 20
 _VARIANT_LENGTH = 100
@@ -63,7 +65,7 @@ def read_tmx(
                     f"{path}: line {target.line()}: something is longer than "
                     f"{_LONGEST_UNIT >> 20} MiB. Is this TMX?"
                 )
-            if len(target.pairs) + len(target.bad) >= BLOCK_UNITS:
+            if len(target.pairs) + len(target.bad) >= BLOCK_UNITS or target.held >= BLOCK_LENGTH:
                 block = target.take(names, row)
                 row += block.rows
                 yield block
@@ -89,6 +91,7 @@ class _Target:
         self.pairs: list[tuple[str, str]] = []
         self.places: list[tuple[int, int]] = []
         self.bad: list[BadRow] = []
+        self.held = 0  # characters of these
         self.line: Any = int
         self._path = path
         self._wanted = tuple(map(_code, languages))
@@ -146,7 +149,7 @@ class _Target:
     def take(self, names: tuple[str, str], first_row: int) -> Block:
         """The units collected so far, which are forgotten."""
         pairs, places, bad = self.pairs, self.places, self.bad
-        self.pairs, self.places, self.bad = [], [], []
+        self.pairs, self.places, self.bad, self.held = [], [], [], 0
         arrays = [pa.array([pair[side] for pair in pairs], pa.string()) for side in (0, 1)]
         batch = pa.RecordBatch.from_arrays(arrays, list(names))
 
@@ -184,6 +187,7 @@ class _Target:
         if found[0] is not None and found[1] is not None:
             self.pairs.append((found[0], found[1]))
             self.places.append((self._unit, self._unit_line))
+            self.held += len(found[0]) + len(found[1])
             return
         missing = [code for code, text in zip(self._wanted, found, strict=True) if text is None]
         there = ", ".join(language or "none" for language, _ in self._variants) or "nothing"
@@ -194,7 +198,9 @@ class _Target:
 
     def _refuse(self, reason: str, detail: str) -> None:
         raw = "\t".join(f"{language}: {text}" for language, text in self._variants)
-        self.bad.append(BadRow(_location(self._unit, self._unit_line, raw), reason, detail))
+        bad = BadRow(_location(self._unit, self._unit_line, raw), reason, detail)
+        self.bad.append(bad)
+        self.held += len(bad.location.raw) + len(detail)
 
 
 def _best(variants: Sequence[tuple[str, str]], wanted: str) -> str | None:

@@ -179,7 +179,7 @@ def exact(
         objective: "click" or "rating".
         labels: [N].
         predictions: [N], probabilities or ratings.
-        weights: [N] or None for 1.
+        weights: [N] or None for 1; if all are 0, they count as None.
         lift_share: Share of the rows that `lift` is about.
         queries: [N] integers, the same for the rows of a query, less than 0 for rows of none; None:
             rows belong to no queries.

@@ -457,6 +457,66 @@ def test_verdict_keeps_what_is_not_a_number(tmp_path: Path):
     assert math.isnan(Verdict.load(str(tmp_path)).candidate[OVERALL]["auc"])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_verdict_is_json_whatever_was_measured(tmp_path: Path, value: float):
+    metrics = {OVERALL: {"auc": value, "examples": 3.0}}
+    Verdict(blessed=False, split="test", findings=(), candidate=metrics, baseline=metrics).save(
+        str(tmp_path)
+    )
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    text = (tmp_path / "verdict.json").read_text(encoding="utf-8")
+    written = json.loads(text, parse_constant=refuse)
+    assert written["candidate"] == written["baseline"] == {OVERALL: {"auc": None, "examples": 3.0}}
+    read = Verdict.load(str(tmp_path))
+    for side in (read.candidate, read.baseline):
+        assert side is not None
+        assert math.isnan(side[OVERALL]["auc"])
+        assert side[OVERALL]["examples"] == 3.0
+
+
+def test_a_verdict_of_before_there_was_null(tmp_path: Path):
+    text = (
+        '{"blessed": true, "split": "test", "findings": [], "candidate": {"overall": '
+        '{"auc": NaN}}, "baseline": null}'
+    )
+    (tmp_path / "verdict.json").write_text(text, encoding="utf-8")
+    assert math.isnan(Verdict.load(str(tmp_path)).candidate[OVERALL]["auc"])
+
+
+KEYS = {
+    "overall": (),
+    "hour=3 os=ios": (("hour", "3"), ("os", "ios")),
+    'hour="3 os=ios"': (("hour", "3 os=ios"),),
+    'hour=3 os="ios x=1"': (("hour", "3"), ("os", "ios x=1")),
+    'hour="\\"3\\" os=ios"': (("hour", '"3" os=ios'),),
+    "hour=3 os": (("hour", "3 os"),),
+    'hour="3 "': (("hour", "3 "),),
+    "hour=": (("hour", ""),),
+    "hour=1 b c=2": (("hour", "1 b"), ("c", "2")),
+    'hour=1 "b c"=2': (("hour", "1"), ("b c", "2")),
+    "origin=my corpus (2).en": (("origin", "my corpus (2).en"),),
+    'origin="a=b.tsv"': (("origin", "a=b.tsv"),),
+    'os="a\\nb"': (("os", "a\nb"),),
+    "os=größer": (("os", "größer".encode()),),
+    "n=3": (("n", 3),),
+}
+
+
+def test_slices_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch):
+    metrics = [
+        (key, {"score": {"": {"auc": {"doubleValue": float(place)}}}})
+        for place, key in enumerate(KEYS.values())
+    ]
+    found = tfma.EvalResult(metrics, None, None, None, "", "", "")
+    monkeypatch.setattr(tfma, "load_eval_result", lambda uri, model_name: found)
+    assert slice_metrics("uri", "") == {
+        name: {"auc": float(place)} for place, name in enumerate(KEYS)
+    }
+
+
 def test_eval_config():
     config = from_dict(RankingEvaluationConfig, {"min_auc": 0.5, "slices": ["a", "a*b"]})
     found = eval_config(config, tfma.MetricConfig(class_name="M"), "label", "score", None)

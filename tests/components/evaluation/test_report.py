@@ -316,6 +316,28 @@ def test_many_slices_are_one_table(tmp_path: Path) -> None:
     assert table["data-show"] == "30"
 
 
+def test_of_very_many_slices_the_largest_are_shown_in_their_order(tmp_path: Path) -> None:
+    slices = tuple(
+        SliceRow(slice=f"user={i}", examples=9 if i == 7 else 1 + i // 100, metrics={"auc": 0.6})
+        for i in range(1200)
+    )
+    _, page = _page(tmp_path, PUSHED, Charts(slices=slices))
+    assert "The 1,000 largest of 1,200 slices; verdict.json has all." in page.text
+    _, rows = slice_table.slice_table(slices)
+    # 900 have more than 3 examples; of those with 3 the first 99 are there.
+    numbers = [7, *range(200, 299), *range(300, 1200)]
+    assert [row["name"] for row in rows] == [f"user={i}" for i in numbers]
+    _, page = _page(tmp_path, PUSHED, Charts(slices=slices[:1000]))
+    assert "verdict.json" not in page.text
+
+
+def test_long_names_of_slices_are_cut_once_they_are_visible(tmp_path: Path) -> None:
+    names = ("x" * 200, "x" * 201, "\x00" * 300)
+    slices = tuple(SliceRow(slice=name, examples=1, metrics={"auc": 0.6}) for name in names)
+    _, rows = slice_table.slice_table(slices)
+    assert [row["name"] for row in rows] == ["x" * 200, "x" * 199 + "…", ("\\x00" * 50)[:199] + "…"]
+
+
 def test_page_is_deterministic(tmp_path: Path) -> None:
     assert _page(tmp_path / "a", PUSHED, CHARTS)[0] == _page(tmp_path / "b", PUSHED, CHARTS)[0]
 

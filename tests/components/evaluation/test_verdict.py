@@ -110,6 +110,78 @@ class TestRelative:
         assert judge(config, {OVERALL: {"auc": 0.1}}, {})[0]
 
 
+class TestAtTheBound:
+    """What floating point makes of a bound, and what is only little beyond it."""
+
+    @pytest.mark.parametrize(
+        ("key", "bound", "value", "before"),
+        [
+            ("max_auc_drop", 0.01, 0.70, 0.71),
+            ("max_rmse_rise", 0.1, 0.4, 0.3),
+            ("min_auc", 0.3, 0.1 * 3 - 1e-16, NAN),
+            ("max_rmse", 0.3, 0.1 + 0.2, NAN),
+        ],
+    )
+    def test_noise_breaks_no_rule(self, key: str, bound: float, value: float, before: float):
+        config = gate(**{key: bound, "first_run": "bless"})
+        metric = rules(config)[0].metric
+        blessed, found = texts(config, {OVERALL: {metric: value}}, {OVERALL: {metric: before}})
+        assert blessed
+        assert found[0].endswith(f"keeps evaluation.{key} = {bound:g}.")
+
+    def test_noise_is_no_lack_of_gain(self):
+        assert judge(translation(min_bleu_gain=0.1), bleu(30.4), bleu(30.3))[0]
+
+    def test_noise_is_not_counted_as_beyond(self):
+        config = gate(
+            slices=["os"], first_run="bless", each_slice={"max_auc_drop": 0.01}, significance=0.05
+        )
+        candidate = {"os=a": {"auc": 0.7, "auc_p_value": 0.2}}
+        _, found = texts(config, candidate, {"os=a": {"auc": 0.71}})
+        assert found == [
+            "+ auc in the only slice keeps evaluation.each_slice.max_auc_drop = 0.01 (the worst is "
+            "os=a: 0.7000, 0.0100 below the last blessed model's)."
+        ]
+
+    @pytest.mark.parametrize(
+        ("key", "bound", "value", "words"),
+        [
+            ("min_auc", 0.6, 0.59998, "auc is 0.59998, below evaluation.min_auc = 0.6."),
+            ("min_auc", 0.6, 0.599999998, "auc is 0.599999998, below evaluation.min_auc = 0.6."),
+            ("min_auc", 0.6, 0.5999, "auc is 0.5999, below evaluation.min_auc = 0.6."),
+            ("max_rmse", 0.61234642, 0.6123466, "rmse is 0.612347, above evaluation.max_rmse = "
+             "0.61234642."),
+        ],
+    )  # fmt: skip
+    def test_a_refusal_has_digits_that_show_it(
+        self, key: str, bound: float, value: float, words: str
+    ):
+        config = gate(**{key: bound})
+        metric = rules(config)[0].metric
+        assert texts(config, {OVERALL: {metric: value}}, {}) == (False, [f"- {words}"])
+
+    def test_so_has_the_refusal_of_a_change(self):
+        config = gate(max_auc_drop=0.01, first_run="bless")
+        _, found = texts(config, {OVERALL: {"auc": 0.69998}}, {OVERALL: {"auc": 0.71}})
+        assert found == [
+            "- auc is 0.69998, 0.01002 below the last blessed model's 0.71000; "
+            "evaluation.max_auc_drop = 0.01 allows no more."
+        ]
+        _, found = texts(translation(min_bleu_gain=1), bleu(30.998), bleu(30))
+        assert found == [
+            "- bleu is 30.998, 0.998 above the last blessed model's 30.000; "
+            "evaluation.min_bleu_gain = 1 demands more."
+        ]
+
+    def test_so_has_one_that_is_let_pass(self):
+        config = gate(
+            slices=["os"], first_run="bless", each_slice={"max_auc_drop": 0.01}, significance=0.05
+        )
+        candidate = {"os=a": {"auc": 0.69998, "auc_p_value": 0.2}}
+        _, found = texts(config, candidate, {"os=a": {"auc": 0.71}})
+        assert "0.69998, 0.01002 below the last blessed model's; 1 beyond it" in found[0]
+
+
 class TestSignificance:
     def test_a_drop_of_auc_that_chance_may_have_made(self):
         config = gate(max_auc_drop=0.01, first_run="bless", significance=0.05)
@@ -196,6 +268,17 @@ class TestSlices:
             "- auc in the slice os=b is 0.8000, 0.2000 below the last blessed model's 1.0000; "
             "evaluation.each_slice.max_auc_drop = 0.125 allows no more.",
         ]
+
+    def test_long_names_are_cut(self):
+        name = "os=" + "a" * 3_000_000
+        cut = "os=" + "a" * 196 + "…"
+        candidate = {OVERALL: {"auc": 0.6}, name: {"auc": 0.5}}
+        _, found = texts(self.CONFIG, candidate, {OVERALL: {"auc": 0.6}})
+        assert found[1].startswith(f"- auc in the slice {cut} is 0.5000, below ")
+        _, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}, name: {"auc": 0.8}}, None)
+        assert f"(the worst is {cut}: 0.8000)" in found[2]
+        _, found = texts(self.CONFIG, {OVERALL: {"auc": 0.6}}, candidate)
+        assert f"- The slice {cut} was measured for the last" in found[2]
 
     def test_the_worst_slice_comes_first(self):
         drops = {"b": 0.25, "a": 0.375, "c": 0.125, "d": 0.0}

@@ -20,6 +20,13 @@ def test_number(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"), [("x" * 200, "x" * 200), ("x" * 201, "x" * 199 + "…"), ("", "")]
+)
+def test_brief(name: str, text: str) -> None:
+    assert wording.brief(name) == text
+
+
+@pytest.mark.parametrize(
     ("value", "baseline", "text"),
     [(0.771, 0.768, "+0.003"), (0.5, 0.5, "no change"), (0.5002, 0.5, "+0.0002")]
     + [(27.3, 26.0, "+1.3"), (0.4, math.nan, "n/a"), (0.4, 0.5, "-0.100")],

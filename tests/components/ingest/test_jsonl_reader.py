@@ -71,6 +71,22 @@ def test_only_the_bad_line_is_lost(line):
     assert read(data, block_bytes=16)[1] == bad
 
 
+@pytest.mark.parametrize("depth", [400, 600, 900, 2000, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"k":', b"}")])
+def test_a_value_that_is_nested_too_deeply_is_a_bad_row(depth, begin, end):
+    value = begin * depth + b"1" + end * depth
+    rows, bad = read(b'{"id": "x", "n": 1}\n{"id": ' + value + b'}\n{"id": "z", "n": 2}\n')
+    assert [rows[0][0], rows[-1][0]] == ["x", "z"]
+    # How much is too deep depends on Python and on how deep its calls are already.
+    assert bad == ([(2, "bad_json")] if len(rows) == 2 else [])
+    assert bad or depth < 2000
+
+
+def test_a_value_that_is_nested_too_deeply_is_told_in_words():
+    (block,) = JsonlReader("log.jsonl", COLUMNS).blocks(io.BytesIO(b'{"id": ' + b"[" * 2000))
+    assert block.bad[0].detail == "nested too deeply"
+
+
 def test_half_a_surrogate_pair_is_a_bad_row():
     # What is left when an emoji is cut in two; it cannot be written as UTF-8.
     assert read(b'{"id": "\\ud83d", "n": 1}\n{"id": "\\ud83d\\ude00"}\n') == (

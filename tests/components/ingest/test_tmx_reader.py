@@ -109,6 +109,17 @@ def test_files_that_are_no_tmx(data, message):
         blocks(data)
 
 
+@pytest.mark.parametrize("wanted", [("en", "de"), ("en", "fr")])
+def test_blocks_of_long_units(monkeypatch, wanted):
+    monkeypatch.setattr(tmx_reader, "BLOCK_LENGTH", 2000)
+    monkeypatch.setattr(tmx_reader, "_CHUNK_BYTES", 500)
+    units = unit(en="e" * 400, de="d" * 400) * 30
+    found = blocks(HEAD + units + TAIL, wanted)
+    assert sum(block.rows for block in found) == 30
+    assert {block.rows for block in found[:-1]} <= {3, 4}
+    assert [block.first_row for block in found[:2]] == [0, found[0].rows]
+
+
 def test_blocks(monkeypatch):
     monkeypatch.setattr(tmx_reader, "BLOCK_UNITS", 1)
     monkeypatch.setattr(tmx_reader, "_CHUNK_BYTES", 40)
