@@ -88,7 +88,44 @@ def pods(documents: list[Document]) -> list[Pod]:
             )
         elif document["kind"] == "FlinkDeployment":
             found += _flink_pods(document)
+        elif document["kind"] == "InferenceService":
+            runtimes = of_kind(documents, "ServingRuntime")
+            found += [_kserve_pod(document, runtime) for runtime in runtimes]
     return found
+
+
+def _kserve_pod(service: Document, runtime: Document) -> Pod:
+    """Pod that KServe makes of an InferenceService, in mode Standard, by one of our runtimes.
+
+    All of them, not only the one that is named: README.md has one choose.
+    """
+    name, predictor = service["metadata"]["name"], service["spec"]["predictor"]
+    claim, _, folder = predictor["model"]["storageUri"].removeprefix("pvc://").partition("/")
+    model = {"name": "kserve-pvc-source", "persistentVolumeClaim": {"claimName": claim}}
+    mount = {"name": model["name"], "mountPath": "/mnt/models", "subPath": folder, "readOnly": True}
+    own = ("annotations", "labels", "protocolVersions", "supportedModelFormats")
+    spec = {key: value for key, value in runtime["spec"].items() if key not in own}
+    settings = ("minReplicas", "maxReplicas", "model")
+    spec |= {key: value for key, value in predictor.items() if key not in settings}
+    server, *others = spec["containers"]
+    server = {**server, "volumeMounts": [*server.get("volumeMounts", []), mount]}
+    return Pod(
+        owner=service,
+        labels={
+            **runtime["spec"].get("labels", {}),
+            **service["metadata"].get("labels", {}),
+            "serving.kserve.io/inferenceservice": name,
+        },
+        annotations={
+            **runtime["spec"].get("annotations", {}),
+            **service["metadata"].get("annotations", {}),
+        },
+        spec={
+            **spec,
+            "containers": [server, *others],
+            "volumes": [*spec.get("volumes", []), model],
+        },
+    )
 
 
 def _flink_pods(document: Document) -> list[Pod]:

@@ -17,9 +17,10 @@ from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.database import PASSWORD, VARIABLE
 from babelrank.pipelines.kubeflow.config import KubernetesConfig
 from babelrank.pipelines.layout import Layout
+from babelrank.pipelines.notify import VARIABLE as WEBHOOK
 from babelrank.pipelines.options import PIPELINES
 from tests.kubeflow.manifests.checks import quantity
-from tests.kubeflow.manifests.objects import Pod, named, of_kind, pods
+from tests.kubeflow.manifests.objects import Pod, named, of_kind, pods, selects
 from tests.kubeflow.manifests.tools import Document
 
 DEFAULTS = KubernetesConfig()
@@ -82,7 +83,7 @@ def test_pods_know_the_database(
     documents = built[name]
     ours = [one for one in pods(documents) if one.owner["kind"] == "CronJob"]
     ours += [one for one in pods(documents) if one.owner["metadata"]["name"] == "babelrank-shell"]
-    assert len(ours) == 3
+    assert len(ours) == 5
     for pod in ours:
         values = {one["name"]: one for one in pod.containers[0]["env"]}
         assert values[VARIABLE]["value"] == address
@@ -119,7 +120,9 @@ def test_cron_jobs_run_commands_that_there_are(built: dict[str, list[Document]])
     documents = built["overlays/cronjob"]
     files = configurations(documents)
     jobs = [one for one in pods(documents) if one.owner["kind"] == "CronJob"]
-    assert len(jobs) == len(files)
+    commands = {(one.containers[0]["args"][1], one.labels["babelrank/pipeline"]) for one in jobs}
+    assert len(jobs) == len(commands) == 2 * len(files)
+    assert {command for command, _ in commands} == {"clean", "retrain"}
     for job in jobs:
         program, *arguments = job.containers[0]["args"]
         command = cli._parser().parse_args(arguments)
@@ -127,7 +130,10 @@ def test_cron_jobs_run_commands_that_there_are(built: dict[str, list[Document]])
         config = files[str(command.config).removeprefix("/etc/babelrank/")]
         assert config.task == command.pipeline
         assert str(command.out) == f"{mounted(job, 'babelrank-artifacts')}/{config.name}"
-        assert job.owner["spec"]["schedule"] == config.schedule.cron
+        if arguments[0] == "retrain":
+            assert job.owner["spec"]["schedule"] == config.schedule.cron
+        else:  # weekly
+            assert job.owner["spec"]["schedule"].split()[4].isdigit()
 
 
 def test_refusals_are_not_repeated(built: dict[str, list[Document]]) -> None:
@@ -136,7 +142,9 @@ def test_refusals_are_not_repeated(built: dict[str, list[Document]]) -> None:
         spec = job["spec"]["jobTemplate"]["spec"]
         rule = spec["podFailurePolicy"]["rules"][0]
         assert rule["action"] == "FailJob"
-        assert rule["onExitCodes"]["values"] == [running.USAGE, running.REFUSED]
+        cleans = job["metadata"]["name"].startswith("babelrank-clean-")
+        final = [running.USAGE] if cleans else [running.USAGE, running.REFUSED]
+        assert rule["onExitCodes"]["values"] == final
         names = [one["name"] for one in spec["template"]["spec"]["containers"]]
         assert names == [rule["onExitCodes"]["containerName"]]
         assert spec["template"]["spec"]["restartPolicy"] == "Never"
@@ -170,6 +178,61 @@ def test_kserve_reads_what_is_pushed(built: dict[str, list[Document]]) -> None:
         addresses.add(predictor["model"]["storageUri"])
     claim = named(documents, "PersistentVolumeClaim").pop()
     assert addresses == {f"pvc://{claim}/{config.name}/serving" for config in files.values()}
+
+
+def test_servers_say_where_their_metrics_are(built: dict[str, list[Document]]) -> None:
+    """TensorFlow Serving has metrics only where a file says so; our own server has them anyway."""
+    for name, number in (("overlays/local", 2), ("components/kserve", 4)):
+        documents = built[name]
+        servers = [
+            one
+            for one in pods(documents)
+            if one.labels.get("app.kubernetes.io/component") == "serving"
+        ]
+        assert len(servers) == number
+        for server in servers:
+            container = server.containers[0]
+            assert server.annotations["prometheus.io/scrape"] == "true"
+            path = server.annotations["prometheus.io/path"]
+            if container["image"].startswith("babelrank-serve:"):
+                assert path == "/metrics"
+                continue
+            assert "--monitoring_config_file=/etc/monitoring/monitoring.txt" in container["args"]
+            volumes = {one["name"]: one for one in server.spec["volumes"]}
+            mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+            wanted = volumes[mounts["/etc/monitoring"]]["configMap"]["name"]
+            (settings,) = (
+                one["data"]["monitoring.txt"]
+                for one in of_kind(documents, "ConfigMap")
+                if one["metadata"]["name"] == wanted
+            )
+            assert f'enable: true, path: "{path}"' in settings
+
+
+def test_the_webhook_is_reached(built: dict[str, list[Document]]) -> None:
+    documents = built["components/webhook"]
+    (rule,) = (
+        one
+        for one in of_kind(documents, "NetworkPolicy")
+        if one["metadata"]["name"] == "babelrank-webhook"
+    )
+    told = [one for one in pods(documents) if selects(rule["spec"]["podSelector"], one.labels)]
+    assert [one.containers[0]["args"][1] for one in told] == ["retrain", "retrain"]
+    for pod in told:
+        (address,) = (one for one in pod.containers[0]["env"] if one["name"] == WEBHOOK)
+        wanted = {"name": "babelrank-webhook", "key": "url", "optional": True}
+        assert address["valueFrom"]["secretKeyRef"] == wanted
+
+
+def test_one_machine_takes_a_volume_of_its_own(built: dict[str, list[Document]]) -> None:
+    for name in ("overlays/cronjob-local", "overlays/local"):
+        for claim in of_kind(built[name], "PersistentVolumeClaim"):
+            assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+        for pod in pods(built[name]):
+            for container in pod.containers:
+                asked = container["resources"]["requests"]
+                assert quantity(asked["cpu"]) <= 1
+                assert quantity(asked["memory"]) <= quantity("2Gi")
 
 
 def test_a_bucket_is_mounted_everywhere(built: dict[str, list[Document]]) -> None:

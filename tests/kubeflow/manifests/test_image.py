@@ -51,21 +51,22 @@ def test_uses_keras_2() -> None:
 
 
 def test_has_no_build_tools_in_the_end() -> None:
-    base, *_, final = stages()
+    base, *_, runtime, final = stages()
     installed = " ".join(given(base, "RUN") + given(final, "RUN"))
     assert "apt-get install" in installed
+    assert given(runtime, "RUN") == ["python3 -m pip uninstall --yes setuptools wheel"]
     assert not re.search(r"g\+\+|gcc|make|-dev|pip|venv", installed)
     assert "rm -rf /var/lib/apt/lists" in installed
 
 
 def test_a_change_of_the_code_installs_no_dependency() -> None:
-    build, project, final = stages()[1:]
+    build, project, _, final = stages()[1:]
     for stage in (build, final):
         assert all(not rest.startswith("babelrank") for rest in given(stage, "COPY"))
     assert any("--require-hashes --no-deps -r" in rest for rest in given(build, "RUN"))
     assert any("--no-deps --no-build-isolation" in rest for rest in given(project, "RUN"))
     assert given(final, "COPY") == [
-        "--from=dependencies /opt/babelrank /opt/babelrank",
+        "--from=runtime /opt/babelrank /opt/babelrank",
         "--from=project /project /opt/babelrank",
     ]
 

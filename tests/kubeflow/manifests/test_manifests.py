@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from tests.kubeflow.manifests import checks
 from tests.kubeflow.manifests.checks import quantity
 from tests.kubeflow.manifests.models import KINDS, Models
-from tests.kubeflow.manifests.objects import of_kind
+from tests.kubeflow.manifests.objects import of_kind, pods
 from tests.kubeflow.manifests.tools import HERE, K8S, Document, Tools, kustomize
 
 VERSIONS = ("1.30.0", "1.37.0")
@@ -38,6 +40,7 @@ def test_overlays_are_there(built: dict[str, list[Document]]) -> None:
         "overlays/gpu",
         "overlays/tpu-gke",
         "overlays/cronjob",
+        "overlays/cronjob-local",
     }
     assert wanted <= built.keys()
 
@@ -232,6 +235,88 @@ def test_own_checks_see_mistakes(
     built: dict[str, list[Document]],
 ) -> None:
     documents = copy.deepcopy(built["overlays/gpu"])
+    assert check(documents) == []
+    spoil(documents)
+    assert any(words in text for text in check(documents))
+
+
+@pytest.mark.parametrize("name", ["cronjob", "gpu", "local", "tpu-gke"])
+def test_kserve_takes_the_place_of_serving(name: str, tmp_path: Path, tools: Tools) -> None:
+    shutil.copytree(K8S, tmp_path / "k8s")
+    file = tmp_path / "k8s" / "overlays" / name / "kustomization.yaml"
+    content = file.read_text("utf-8")
+    file.write_text(content.replace("components/serving", "components/kserve"), "utf-8")
+    documents = kustomize(file.parent)
+    assert [text for check in checks.ALL for text in check(documents)] == []
+    servers = [pod for pod in pods(documents) if pod.owner["kind"] == "InferenceService"]
+    assert len(servers) == 4
+    bucket = {one.annotations.get("gke-gcsfuse/volumes") for one in servers}
+    assert bucket == ({"true"} if name == "tpu-gke" else {None})
+
+
+KSERVE_MISTAKES: list[tuple[Callable[[list[Document]], list[str]], Callable[[Any], Any], str]] = [
+    (
+        checks.proxies,
+        lambda all_: one(all_, "InferenceService")["metadata"]["labels"].pop(checks.NO_PROXY),
+        "InferenceService babelrank-ranking: no label sidecar.istio.io/inject",
+    ),
+    (
+        checks.references,
+        lambda all_: all_.remove(one(all_, "ConfigMap", "babelrank-kserve-monitoring")),
+        "there is no ConfigMap babelrank-kserve-monitoring",
+    ),
+    (
+        checks.references,
+        lambda all_: set_(
+            one(all_, "InferenceService")["spec"]["predictor"]["model"],
+            "storageUri",
+            "pvc://artefacts/ranking/serving",
+        ),
+        "there is no PersistentVolumeClaim artefacts",
+    ),
+    (
+        checks.ports,
+        lambda all_: set_(
+            one(all_, "ServingRuntime")["spec"]["annotations"], "prometheus.io/port", "8501"
+        ),
+        "has no 8501",
+    ),
+    (
+        checks.ports,
+        lambda all_: one(all_, "ServingRuntime", "babelrank-tensorflow")["spec"]["containers"][0][
+            "ports"
+        ].pop(),
+        "no pod has 9000",
+    ),
+    (
+        checks.restricted,
+        lambda all_: one(all_, "ServingRuntime")["spec"]["containers"][0]["securityContext"].pop(
+            "capabilities"
+        ),
+        "capabilities",
+    ),
+    (
+        checks.selectors,
+        lambda all_: set_(
+            one(all_, "NetworkPolicy", "babelrank-kserve")["spec"]["podSelector"][
+                "matchExpressions"
+            ][0],
+            "values",
+            ["ranking"],
+        ),
+        "NetworkPolicy babelrank-kserve: selects no pod",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "spoil", "words"), KSERVE_MISTAKES)
+def test_own_checks_see_mistakes_for_kserve(
+    check: Callable[[list[Document]], list[str]],
+    spoil: Callable[[Any], Any],
+    words: str,
+    built: dict[str, list[Document]],
+) -> None:
+    documents = copy.deepcopy(built["components/kserve"])
     assert check(documents) == []
     spoil(documents)
     assert any(words in text for text in check(documents))

@@ -12,7 +12,14 @@ from tests.kubeflow.manifests.tools import K8S, Document, Tools
 
 DATABASE = {"metadata-db"}
 FLINK = {"beam-job-server"}
-OURS = {"babelrank-shell", "babelrank-retrain-ranking", "babelrank-retrain-translation"}
+OURS = {
+    "babelrank-shell",
+    *(
+        f"babelrank-{what}-{name}"
+        for what in ("clean", "retrain")
+        for name in ("ranking", "translation")
+    ),
+}
 SERVERS = {"babelrank-ranking", "babelrank-translation"}
 
 ACCEPTED = {

@@ -15,9 +15,12 @@ from babelrank.components.errors import ConfigError
 from babelrank.pipelines import cli
 from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.kubeflow import backfill
+from babelrank.pipelines.kubeflow.compile import REPORT
+from babelrank.pipelines.kubeflow.config import KubernetesConfig
+from babelrank.pipelines.notify import VARIABLE
 from tests.kubeflow.manifests.objects import pods, walk
 from tests.kubeflow.manifests.test_configurations import configurations
-from tests.kubeflow.manifests.tools import HERE, K8S, PROJECT, Document, Tools, kustomize
+from tests.kubeflow.manifests.tools import HERE, K8S, PROJECT, Document, Tools, kustomize, targets
 
 READMES = (PROJECT / "README.md", K8S / "README.md", K8S / "flink" / "README.md")
 END = {"|", "||", "&", "&&", ";", ">", ">>", "<", ")"}
@@ -55,10 +58,13 @@ def words(line: str) -> list[str]:
 def accepted(arguments: list[str]) -> bool:
     """Whether there is such a command; of one that is only mentioned, its name counts."""
     try:
-        cli._parser().parse_args(arguments if len(arguments) > 1 else [*arguments, "--help"])
+        given = cli._parser().parse_args(
+            arguments if len(arguments) > 1 else [*arguments, "--help"]
+        )
     except SystemExit as end:
         return end.code == 0
-    return True
+    # What `runs` refuses by itself.
+    return arguments[0] != "runs" or (given.pipeline is None) == (given.config is None)
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
@@ -74,7 +80,16 @@ def test_commands_are_found() -> None:
     assert names == wanted | {"versions"}
 
 
-@pytest.mark.parametrize("line", ["compil", "backfill ranking --config x", "runs --everything"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compil",
+        "backfill ranking --config x",
+        "runs --everything",
+        "runs ranking",
+        "runs --config x",
+    ],
+)
 def test_wrong_commands_are_found(line: str) -> None:
     assert not accepted(words(line))
 
@@ -121,10 +136,10 @@ def test_images_are_those_that_pods_ask_for(built: dict[str, list[Document]]) ->
         for config in configurations(documents).values():
             steps = config.kubernetes.steps.values()
             asked |= {config.kubernetes.image, *(step.image for step in steps if step.image)}
-    ours = {name for name in asked if name.startswith("babelrank:")}
-    assert len(ours) == 3
+    ours = {name for name in asked if name.startswith("babelrank")}
+    assert len(ours) == 4
     made, saved = set(), set()
-    for path in (K8S / "README.md", K8S / "Dockerfile"):
+    for path in (K8S / "README.md", K8S / "Dockerfile", K8S / "serving" / "Dockerfile"):
         made |= set(re.findall(r"podman build \S+ \S+ -t (\S+)", text(path)))
         saved |= set(re.findall(r"podman save (\S+)", text(path)))
     # How containerd completes a name without a registry.
@@ -137,7 +152,63 @@ def test_versions_are_those_of_the_models() -> None:
     assert f"KServe ({version})" in text(K8S / "README.md")
 
 
-@pytest.mark.parametrize("name", ["cronjob", "gpu", "local", "tpu-gke"])
+def test_every_kustomization_is_named() -> None:
+    folders = [folder for folder in targets() if folder.parent != K8S]
+    assert len(folders) > 12
+    assert [one.name for one in folders if f"{one.name}/" not in text(K8S / "README.md")] == []
+
+
+def test_the_webhook_is_configured_as_shown() -> None:
+    block = r"^```yaml\n(kubernetes:.*?)^```$"
+    (shown_,) = re.findall(block, text(K8S / "README.md"), re.MULTILINE | re.DOTALL)
+    config = from_dict(KubernetesConfig, yaml.safe_load(shown_)["kubernetes"], "kubernetes")
+    assert config.step(REPORT).secret_env == {VARIABLE: "babelrank-webhook/url"}
+
+
+def test_archives_are_made_again_and_stay_out_of_git() -> None:
+    lines = text(K8S / "README.md").splitlines()
+    saved = [
+        (i, name) for i, line in enumerate(lines) for name in re.findall(r"-o (\S+\.tar)", line)
+    ]
+    assert len(saved) == 3
+    for i, name in saved:
+        assert lines[i - 1].endswith(f"&& rm -f {name} &&")
+        assert Path(name).match("babelrank*.tar")
+    assert "/babelrank*.tar" in text(PROJECT / ".gitignore").splitlines()
+
+
+def test_every_image_of_ours_is_named_where_a_registry_is_said() -> None:
+    """The README lists the places: `images`, kubernetes.image, and the Trainer's image."""
+    found = {
+        str(path.relative_to(K8S))
+        for path in K8S.rglob("*.yaml")
+        if re.search(r"image: babelrank:|\{name: babelrank,", text(path))
+    }
+    overlays = {f"overlays/{name}" for name in ("gpu", "local", "tpu-gke")}
+    pipelines = {f"{one}/{name}.yaml" for one in overlays for name in ("ranking", "translation")}
+    pipelines |= {"base/pipelines/ranking.yaml", "base/pipelines/translation.yaml"}
+    images = {f"{one}/kustomization.yaml" for one in (*overlays, "overlays/cronjob", "flink")}
+    assert found == pipelines | images
+    for path in (K8S / "base" / "pipelines", *(K8S / one for one in overlays)):
+        steps = yaml.safe_load(text(path / "ranking.yaml"))["kubernetes"]["steps"]
+        own = path.name in ("gpu", "tpu-gke")
+        assert [name for name, step in steps.items() if "image" in step] == ["Trainer"] * own
+
+
+@pytest.mark.parametrize("name", ["cronjob", "gpu"])
+def test_patches_that_are_comments_fit(name: str, tmp_path: Path, tools: Tools) -> None:
+    shutil.copytree(K8S, tmp_path / "k8s")
+    file = tmp_path / "k8s" / "overlays" / name / "kustomization.yaml"
+    before, patches, after = text(file).partition("# patches:\n")
+    file.write_text(before + re.sub("^# ", "", patches + after, flags=re.MULTILINE), "utf-8")
+    documents = {f"{one['kind']}/{one['metadata']['name']}": one for one in kustomize(file.parent)}
+    claim = documents["PersistentVolumeClaim/babelrank-artifacts"]
+    assert claim["spec"]["storageClassName"] == "my-shared-storage"
+    assert documents["ServiceAccount/babelrank"]["imagePullSecrets"] == [{"name": "my-registry"}]
+    assert "docker-registry my-registry" in text(K8S / "README.md")
+
+
+@pytest.mark.parametrize("name", ["cronjob", "cronjob-local", "gpu", "local", "tpu-gke"])
 def test_one_pipeline_can_be_left_out(name: str, tmp_path: Path, tools: Tools) -> None:
     block = r"^```yaml\n(patches:.*?)^```$"
     (patch,) = re.findall(block, text(K8S / "README.md"), re.MULTILINE | re.DOTALL)

@@ -19,8 +19,10 @@ def test_runs_the_server_as_a_user_with_a_number() -> None:
 
 
 def test_has_no_build_tools_in_the_end() -> None:
-    base, *_, final = stages(FILE)
+    base, *_, runtime, final = stages(FILE)
     installed = " ".join(given(base, "RUN") + given(final, "RUN"))
+    assert given(runtime, "RUN") == ["python3 -m pip uninstall --yes setuptools wheel"]
+    assert "--from=runtime /opt/babelrank /opt/babelrank" in given(final, "COPY")
     assert not re.search(r"g\+\+|gcc|make|-dev|pip|venv", installed)
 
 

@@ -73,7 +73,7 @@ def build(folder: Path, scratch: Path) -> list[Document]:
     """The documents of a kustomization; of one that is no overlay, what it and the base make.
 
     A component changes what others bring, and the other parts need accounts and volumes of the
-    base: they are built as an overlay would build them, with the CronJobs, which components change.
+    base: they are built as an overlay would build them, with all CronJobs, which components change.
 
     Args:
         folder: Where its kustomization.yaml is.
@@ -84,7 +84,7 @@ def build(folder: Path, scratch: Path) -> list[Document]:
     copy = scratch / "k8s"
     shutil.copytree(K8S, copy)
     part = os.path.join("..", folder.relative_to(K8S))
-    base, retraining = "../base", "../components/retraining"
+    base, jobs = "../base", ["../components/retraining", "../components/cleaning"]
     component = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
     is_component = component.get("kind") == "Component"
     content = {
@@ -92,10 +92,11 @@ def build(folder: Path, scratch: Path) -> list[Document]:
         "kind": "Kustomization",
         "namespace": "kubeflow",
         "resources": list(dict.fromkeys([base, base if is_component else part])),
-        "components": list(dict.fromkeys([retraining, part if is_component else retraining])),
+        "components": list(dict.fromkeys([*jobs, part] if is_component else jobs)),
         "images": [
-            {"name": name, "newName": "babelrank", "newTag": tag}
-            for name, tag in (("babelrank", "0.1.0"), ("babelrank-gpu", "0.1.0-gpu"))
+            {"name": "babelrank", "newTag": "0.1.0"},
+            {"name": "babelrank-gpu", "newName": "babelrank", "newTag": "0.1.0-gpu"},
+            {"name": "babelrank-serve", "newTag": "0.1.0"},
         ],
     }
     (copy / "composed").mkdir()
