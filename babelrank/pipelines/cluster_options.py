@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.errors import InputError
 from babelrank.pipelines import asking, options
 from babelrank.pipelines.config import PipelineConfig
 
@@ -76,14 +76,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def parameters(given: argparse.Namespace) -> dict[str, Any]:
-    """The parameters of a run, from options.
-
-    Raises:
-        ConfigError: One is wrong.
-    """
-    span = getattr(given, "span", None)
-    if span is not None and span < 0:
-        raise ConfigError(f"--span: got {span}; takes 0 or more.")
+    """The parameters of a run, from options."""
+    span = getattr(given, "newest", None)
     return {
         **PARAMETERS,
         "span": -1 if span is None else span,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from babelrank.components import durable
 from babelrank.components.evaluation.report import RunSummary, write_html, write_run_json
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
@@ -38,7 +38,7 @@ def conclude(
     write_run_json(summary, folder / RUN)
     write_html(summary, charts, folder / REPORT)
     for name in (REPORT, RUN):  # the latest ones, where they are easy to find
-        shutil.copyfile(folder / name, out / name)
+        durable.write_text(out / name, (folder / name).read_text(encoding="utf-8"))
     _warn(notify.tell(config.notify, summary, out / REPORT))
     _warn(_index(out))  # after it: other runs' files must not keep anybody from hearing of this one
     return summary

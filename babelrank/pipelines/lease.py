@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from babelrank.components import durable
 from babelrank.components.errors import BabelRankError
 
 _NAME = ".lease"
@@ -83,10 +84,7 @@ class Lease:
         """
         if self.holder() != run_id:
             self.check_free()
-        temporary = self._file.with_name(f"{_NAME}-{os.getpid()}")
-        content = {"run_id": run_id, "minutes": minutes}
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        temporary.replace(self._file)
+        durable.write_text(self._file, json.dumps({"run_id": run_id, "minutes": minutes}))
 
     def check_free(self) -> None:
         """Nothing, if no run has the lease, or it is dead.
@@ -95,7 +93,7 @@ class Lease:
             BabelRankError: A run has it.
         """
         content, age = self._content(), self._age() / 60
-        if content and age < content["minutes"]:
+        if age < content["minutes"]:
             raise BabelRankError(
                 f"{self._file.parent}: the run {content['run_id']} is using this folder (its last "
                 f"sign of life was {age:.0f} min ago). Wait for it; if it is dead, the folder is "
@@ -103,15 +101,23 @@ class Lease:
             )
 
     def holder(self) -> str | None:
-        """The run that has the lease, dead or alive; None if nobody has."""
-        return self._content().get("run_id")
+        """The run that has the lease, dead or alive; None if nobody has.
+
+        Raises:
+            BabelRankError: The file cannot be read.
+        """
+        return self._content()["run_id"]
 
     def _content(self) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+            return {"run_id": str(content["run_id"]), "minutes": int(content["minutes"])}
         except FileNotFoundError:
-            return {}
-        return content
+            return {"run_id": None, "minutes": 0}
+        except (ValueError, TypeError, KeyError) as error:
+            raise BabelRankError(
+                f"{self._file}: is damaged ({error!r:.100}). Delete it, if no run uses this folder."
+            ) from None
 
     def _age(self) -> float:
         """Seconds since the last sign of life."""
@@ -138,7 +144,7 @@ class Lease:
 
         def refresh() -> None:
             while not over.wait(_OFTEN):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, BabelRankError):
                     if self.holder() == run_id:
                         os.utime(self._file)
 

@@ -57,7 +57,7 @@ def run(
         if name in shown:
             _run_step(step, record, shown.index(name), watch)
         else:
-            step()
+            _run_hidden(name, step, record)
 
 
 def _run_step(step: Callable[[], bool], record: RunRecord, at: int, watch: Watcher) -> None:
@@ -83,3 +83,12 @@ def _run_step(step: Callable[[], bool], record: RunRecord, at: int, watch: Watch
         _log.error("%s failed: %s", record.steps[at].name, message(error))
         raise
     update(state="ran" if ran else "cached")
+
+
+def _run_hidden(name: str, step: Callable[[], bool], record: RunRecord) -> None:
+    """Runs a node that people see only when it fails."""
+    try:
+        step()
+    except BaseException as error:
+        record.fail(name, error)
+        raise

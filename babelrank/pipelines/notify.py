@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from babelrank.components.evaluation.redaction import without_rows
 from babelrank.components.evaluation.report import Charts, RunSummary, StepSummary, verdict_lines
-from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.operation import NotifyConfig
 
 VARIABLE = "BABELRANK_WEBHOOK"
@@ -75,23 +74,33 @@ def _send(
         what = type(error).__name__  # its text may hold the address, which may be a secret
     except (OSError, ValueError) as error:
         what = str(error) or type(error).__name__
-    return f"the webhook at {_host(address)} was not told of run {summary.run_id}: {what}"
+    run = f"run {summary.run_id}" if summary.run_id else "it"
+    return f"the webhook at {_host(address)} was not told of {run}: {what}"
 
 
-def could_not_begin(config: PipelineConfig, run_id: str, error: str) -> str | None:
+def could_not_begin(
+    config: NotifyConfig, pipeline: str, task: str, run_id: str, error: str
+) -> str | None:
     """Sends the message about a run that could not begin, such as for a missing day; see `tell`.
 
     Its error is sent as it is: no row was read yet.
+
+    Args:
+        config: Says where to.
+        pipeline: Name of the pipeline.
+        task: Its task.
+        run_id: The run; empty: it has no name yet.
+        error: Why.
     """
     summary = RunSummary(
         run_id=run_id,
-        pipeline=config.name,
-        task=config.task,
+        pipeline=pipeline,
+        task=task,
         status="failed",
         started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         steps=(StepSummary(name="Plan", state="failed", error=error),),
     )
-    return _send(config.notify, summary, None)
+    return _send(config, summary, None)
 
 
 def message(summary: RunSummary, report: Path | None) -> dict[str, Any]:

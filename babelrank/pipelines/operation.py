@@ -35,13 +35,17 @@ class ScheduleConfig:
     )
 
     def __post_init__(self) -> None:
-        from croniter import croniter
+        from croniter import CroniterBadDateError, croniter
 
         if len(self.cron.split()) != 5 or not croniter.is_valid(self.cron):
             raise ConfigError(
                 f"cron: got {self.cron!r}; takes five fields, minute hour day month weekday, such "
                 f"as '0 3 * * *'."
             )
+        try:
+            croniter(self.cron).get_next()
+        except CroniterBadDateError:
+            raise ConfigError(f"cron: got {self.cron!r}, a time that never comes.") from None
         if self.lag < 0:
             raise ConfigError(f"lag: got {self.lag}; takes 0 or more.")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import signal
 from pathlib import Path
 from typing import Any, NoReturn
 
 from babelrank.components.config import load_yaml
 from babelrank.components.errors import ConfigError
+from babelrank.pipelines import schedule
 from babelrank.pipelines.config import PipelineConfig, RankingConfig, TranslationConfig
+from babelrank.pipelines.novelty import EPOCH
 
 PIPELINES: dict[str, type[PipelineConfig]] = {
     "ranking": RankingConfig,
@@ -69,7 +72,25 @@ def forced(config: PipelineConfig, reason: str | None) -> PipelineConfig:
 
 def add_span(parser: argparse.ArgumentParser) -> None:
     """Adds the newest span to read."""
-    parser.add_argument("--span", type=int, metavar="N", help="newest span to read")
+    parser.add_argument("--span", type=span, metavar="N", help="newest span to read, or its date")
+
+
+def span(text: str) -> int:
+    """A span of an argument: a number, or the date that stands for one.
+
+    Of data by date, `schedule.as_span` takes a number of eight digits for a date too.
+    """
+    if text.isdecimal():
+        return int(text)
+    try:
+        days = (datetime.date.fromisoformat(text) - EPOCH).days
+    except ValueError:
+        days = -1
+    if days < 0:
+        raise argparse.ArgumentTypeError(
+            f"got {text}; takes a number, or a date such as 2026-01-31"
+        )
+    return days
 
 
 def configuration(options: argparse.Namespace) -> PipelineConfig:
@@ -81,10 +102,10 @@ def configuration(options: argparse.Namespace) -> PipelineConfig:
     overrides = list(options.set)
     if options.data is not None:
         overrides.append(f"data.path={_quoted(options.data)}")
-    if getattr(options, "span", None) is not None:
-        overrides.append(f"spans.span={options.span}")
     path = Path("/dev/stdin") if str(options.config) == "-" else options.config
-    return load_yaml(PIPELINES[options.pipeline], path, overrides)
+    config = load_yaml(PIPELINES[options.pipeline], path, overrides)
+    number = getattr(options, "span", None)
+    return config if number is None else schedule.at_span(config, schedule.as_span(config, number))
 
 
 def output(options: argparse.Namespace, config: PipelineConfig) -> Path:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
 from babelrank.components.evaluation.report import INTERRUPTED, StepSummary
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -23,6 +26,12 @@ class RunRecord:
     started: float = field(default_factory=time.time)
     steps: list[StepSummary] = field(default_factory=list)
     error: BaseException | None = None
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """Adds an entry for what failed and is no step that people see, where the run stopped."""
+        done = sum(step.state != "not reached" for step in self.steps)
+        self.steps.insert(done, StepSummary(name=name, state="failed", error=message(error)))
+        _log.error("%s failed: %s", name, message(error))
 
 
 def message(error: BaseException) -> str:

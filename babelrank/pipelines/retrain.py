@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from babelrank.components.errors import ConfigError, InputError
+from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.pipelines import options, running, schedule
 from babelrank.pipelines.config import PipelineConfig
 
@@ -41,7 +41,11 @@ def add(commands: Any) -> None:
     options.add_out(retrain)
     which = retrain.add_mutually_exclusive_group()
     which.add_argument(
-        "--span", dest="newest", type=span, metavar="N", help="newest span to read, or its date"
+        "--span",
+        dest="newest",
+        type=options.span,
+        metavar="N",
+        help="newest span to read, or its date",
     )
     which.add_argument(
         "--scheduled",
@@ -50,26 +54,16 @@ def add(commands: Any) -> None:
         help="read up to the day that a run at this time reads (see schedule.lag)",
     )
     which.add_argument("--backfill", action="store_true", help="every span that is still to do")
-    retrain.add_argument("--from", dest="first", type=span, metavar="N", help="for --backfill")
-    retrain.add_argument("--to", dest="last", type=span, metavar="N", help="for --backfill")
+    retrain.add_argument(
+        "--from", dest="first", type=options.span, metavar="N", help="for --backfill"
+    )
+    retrain.add_argument("--to", dest="last", type=options.span, metavar="N", help="for --backfill")
     retrain.add_argument("--force", action="store_true", help="run in any case")
     options.add_force_bless(retrain)
     retrain.add_argument(
         "--allow-missing", action="store_true", help="go on when a span of the window is missing"
     )
     retrain.set_defaults(run=_retrain)
-
-
-def span(text: str) -> int:
-    """A span of an argument: a number, or the date that stands for one."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        return (datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"got {text}; takes a number, or a date such as 2026-01-31"
-        ) from None
 
 
 def moment(text: str) -> datetime.datetime:
@@ -88,11 +82,24 @@ def _retrain(given: argparse.Namespace) -> int:
         raise ConfigError("--force-bless: is for one run; takes no --backfill beside it.")
     config = options.forced(config, given.force_bless)
     out = options.output(given, config)
-    if given.backfill:
-        return _backfill(config, out, given)
-    if given.first is not None or given.last is not None:
+    if not given.backfill and (given.first is not None or given.last is not None):
         raise ConfigError("--from, --to: take --backfill beside them.")
-    newest, scheduled = schedule.as_span(config, given.newest), given.scheduled
+    try:
+        return _newest(config, out, given) if not given.backfill else _backfill(config, out, given)
+    except ConfigError:
+        raise  # whoever wrote it is the one to know
+    except BabelRankError as error:  # such as a missing day, a folder in use, or no GPU
+        from babelrank.pipelines import notify
+
+        problem = notify.could_not_begin(config.notify, config.name, config.task, "", str(error))
+        if problem is not None:
+            sys.stderr.write(f"babelrank: warning: {problem}\n")
+        raise
+
+
+def _newest(config: PipelineConfig, out: Path, given: argparse.Namespace) -> int:
+    """Runs the newest span, or the one that is asked for."""
+    newest, scheduled = _span(config, given.newest), given.scheduled
     if newest is None and scheduled is None:
         scheduled = schedule.now_scheduled(config)
     return _run(config, out, given, newest, scheduled)
@@ -100,7 +107,7 @@ def _retrain(given: argparse.Namespace) -> int:
 
 def _backfill(config: PipelineConfig, out: Path, given: argparse.Namespace) -> int:
     """Runs one span after the other; returns the exit code of the worst."""
-    first, last = (schedule.as_span(config, one) for one in (given.first, given.last))
+    first, last = (_span(config, one) for one in (given.first, given.last))
     spans = schedule.unfinished(config, out, first, last)
     if not spans:
         _say("Nothing to do: no span is left.")
@@ -114,6 +121,10 @@ def _backfill(config: PipelineConfig, out: Path, given: argparse.Namespace) -> i
     return worst
 
 
+def _span(config: PipelineConfig, number: int | None) -> int | None:
+    return None if number is None else schedule.as_span(config, number)
+
+
 def _run(
     config: PipelineConfig,
     out: Path,
@@ -121,22 +132,14 @@ def _run(
     newest: int | None,
     scheduled: datetime.datetime | None,
 ) -> int:
-    try:
-        plan = schedule.plan(
-            config,
-            out,
-            span=newest,
-            scheduled=scheduled,
-            force=given.force or given.force_bless is not None,
-            allow_missing=given.allow_missing,
-        )
-    except InputError as error:
-        from babelrank.pipelines import notify
-
-        problem = notify.could_not_begin(config, "", str(error))
-        if problem is not None:
-            sys.stderr.write(f"babelrank: warning: {problem}\n")
-        raise
+    plan = schedule.plan(
+        config,
+        out,
+        span=newest,
+        scheduled=scheduled,
+        force=given.force or given.force_bless is not None,
+        allow_missing=given.allow_missing,
+    )
     _say(plan.reason)
     if not plan.go:
         return running.PUSHED

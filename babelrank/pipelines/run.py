@@ -23,6 +23,9 @@ from babelrank.pipelines.lease import alone
 from babelrank.pipelines.record import RunRecord
 from babelrank.pipelines.schedule import Plan
 
+PIPELINE = "Pipeline"
+"""In place of a step's name: what failed is outside of all steps, such as making the graph."""
+
 
 def run_pipeline(
     config: PipelineConfig,
@@ -72,6 +75,8 @@ def run_pipeline(
             local.run(ir, connection(layout), record, watch)
         except (Exception, KeyboardInterrupt) as error:
             record.error = error
+            if not any(step.state == "failed" for step in record.steps):
+                record.fail(PIPELINE, error)
         summary = conclude(config, out, record, optimum)
     return summary, record.error
 

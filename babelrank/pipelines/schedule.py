@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ class Plan:
         span: Newest span to read; None: the data have no spans.
         spans: All spans to read, oldest first; () without spans.
         reason: Why, in a sentence.
-        fingerprint: Changes when a file of the data comes, goes, or changes size or time.
+        fingerprint: Changes when a file that Ingest reads comes, goes, or changes size or time.
         after: The last run that had been judged when this was planned; empty: none.
     """
 
@@ -137,7 +138,7 @@ def reading(config: PipelineConfig) -> Plan:
     found = _resolve(inputs, config)
     spans = found.spans if _has_spans(inputs) else ()
     span = spans[-1] if spans else None
-    return Plan(go=True, span=span, spans=spans, reason="", fingerprint=found.fingerprint)
+    return Plan(go=True, span=span, spans=spans, reason="", fingerprint=_fingerprint(config, found))
 
 
 def check_current(plan: Plan, out: Path) -> None:
@@ -165,13 +166,13 @@ def now_scheduled(config: PipelineConfig) -> datetime.datetime | None:
     return datetime.datetime.now(datetime.UTC) if dated and not named else None
 
 
-def as_span(config: PipelineConfig, number: int | None) -> int | None:
+def as_span(config: PipelineConfig, number: int) -> int:
     """The span that a number stands for: of data by date, 20260131 is that day.
 
     Raises:
         ConfigError: Eight digits are no date.
     """
-    if number is None or number < 10_000_000 or not is_dated(data_inputs(config)):
+    if number < 10_000_000 or not is_dated(data_inputs(config)):
         return number
     try:
         return (datetime.datetime.strptime(str(number), "%Y%m%d").date() - EPOCH).days
@@ -220,6 +221,29 @@ def data_inputs(config: PipelineConfig) -> Inputs:
         return Inputs(path=data.path or "")
     keys = ("data.source.path", "data.target.path")
     return Inputs(path=data.source.path or "", beside=data.target.path or "", keys=keys)
+
+
+def _fingerprint(config: PipelineConfig, found: Resolved) -> str:
+    """Of the data, and of joined tables and explicit splits, where there are any."""
+    from babelrank.components.ingest.spans import fingerprint_of
+
+    if isinstance(config, RankingConfig):
+        others = [("data.joins", join.path) for join in config.data.joins]
+        others += [("splits.eval_path", config.splits.eval_path or "")]
+        others += [("splits.test_path", config.splits.test_path or "")]
+    else:
+        explicit = config.splits.explicit
+        both = {"eval": explicit.eval, "test": explicit.test}
+        others = [
+            (f"splits.explicit.{name}", path or "")
+            for name, files in both.items()
+            if files is not None
+            for path in (files.path, files.source, files.target)
+        ]
+    prints = [fingerprint_of(path, key) for key, path in others if path]
+    if not prints:
+        return found.fingerprint
+    return hashlib.sha256("".join([found.fingerprint, *prints]).encode()).hexdigest()[:32]
 
 
 def _newest(

@@ -238,7 +238,6 @@ def test_ctrl_c_leaves_the_run_alone(
         (PACKAGE.replace("clicks", "views"), (), 1, "is the pipeline views, and the configuration"),
         (PACKAGE.replace("allow_missing", "missing"), (), 1, "has no parameter allow_missing"),
         (PACKAGE, ("--set", "splits.eval=0.2"), 2, "--package: is run as it is; takes no --retr"),
-        (PACKAGE, ("--span=-1",), 2, "--span: got -1; takes 0 or more"),
         (None, (), 1, "--package: cannot read"),
     ],
 )
@@ -406,6 +405,11 @@ def test_cron_with_seconds(cron: str, six: str):
     assert recurring.six_fields(cron) == six
 
 
+def test_a_time_that_never_comes(settings: Path):
+    with pytest.raises(ConfigError, match=r"schedule\.cron: got '0 0 30 2 \*', a time that never"):
+        load_yaml(RankingConfig, settings, ["schedule.cron='0 0 30 2 *'"])
+
+
 @pytest.mark.parametrize("cron", ["0 3 L * *", "0 3 * * 1#2", "0 3 * * L5"])
 def test_cron_without_words(cron: str):
     with pytest.raises(ConfigError, match="schedule.cron: got .*takes no L, W and #"):
@@ -470,6 +474,7 @@ def test_spans_that_are_none(settings: Path, path: str, first: str, last: str, m
 def test_spans(settings: Path):
     config = load_yaml(RankingConfig, settings, ["spans.exclude=[20455]"])
     assert backfill.spans(config, "2026-01-01", "20456") == [20454, 20456]
+    assert backfill.spans(config, "20260101", "20260103") == [20454, 20456]
     settings.write_text(
         "data: {source: {language: en, path: '{SPAN}.en'}, target: {language: de, path: "
         "'{SPAN}.de'}, format: moses}\nevaluation: {min_bleu: 20}\n"

@@ -151,8 +151,11 @@ def test_what_a_step_gets() -> None:
     assert tasks["ingest"]["retryPolicy"]["maxRetryCount"] == 2
 
 
-def test_no_password_stands_in_it(documents: Any) -> None:
-    _, text, _, _ = documents
+def test_no_password_stands_in_it(documents: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, text, _, _ = documents
+    monkeypatch.setenv("BABELRANK_METADATA", "postgresql://me:s3cr3t-x@db/x")
+    monkeypatch.setenv("BABELRANK_METADATA_PASSWORD", "s3cr3t-x")
+    assert anew(name) == text
     assert "password" not in text.replace("secretKey: password", "").replace(
         "metadata-db/password", ""
     ).replace("BABELRANK_METADATA_PASSWORD", "")

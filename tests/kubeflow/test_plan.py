@@ -74,6 +74,14 @@ def test_what_the_run_asks_for(root: Path) -> None:
     assert (config.spans.span, config.spans.window, config.push.enabled) == (2, 1, False)
 
 
+def test_a_day_that_is_given_as_a_date(root: Path) -> None:
+    (root / "logs" / "20240105.csv").write_text("user,y\na,1\n")
+    data = {"path": "logs/{YYYY}{MM}{DD}.csv", "label": "y", "categorical": ["user"]}
+    decision = run(root, "a", "--span", "20240105", changes={"data": data}).decision()
+    assert decision is not None
+    assert decision.overrides == ("spans.span=19727",)
+
+
 def test_nothing_new_unless_forced_or_no_retraining(root: Path) -> None:
     finished(run(root, "a", "--retrain"), [2, 3])
     again = run(root, "b", "--retrain").decision()

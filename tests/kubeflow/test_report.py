@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from babelrank.components.errors import BabelRankError
 from babelrank.components.evaluation.report import StepSummary
-from babelrank.pipelines import notify
+from babelrank.pipelines import conclusion, notify
 from babelrank.pipelines.kubeflow import report
 from babelrank.pipelines.kubeflow.run_folder import Decision, Request, RunFolder
-from babelrank.pipelines.lease import Lease
+from babelrank.pipelines.lease import Lease, locked
 
 CONFIG = {
     "name": "clicks",
@@ -84,6 +87,60 @@ def test_a_step_that_was_killed(root: Path, folder: RunFolder) -> None:
     assert Lease(root / "clicks").holder() is None
 
 
+def test_a_run_whose_next_pod_never_began(root: Path, folder: RunFolder) -> None:
+    folder.write_decision(Decision(go=True, reason="new"))
+    folder.end(StepSummary(name="Plan", state="ran", seconds=1.0))
+    folder.end(StepSummary(name="Ingest", state="ran", seconds=1.0))
+    run(root)
+    result = json.loads((root / "clicks" / "run.json").read_text())
+    (failed,) = [step for step in result["steps"] if step["state"] == "failed"]
+    assert failed["error"].startswith("its pod never began, or the run was ended before")
+    assert result["status"] == "failed"
+
+
+def test_what_fails_is_tried_again_in_the_same_folder(
+    root: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as while the database is away: no other run takes the folder in between."""
+    folder.write_decision(Decision(go=True, reason="new"))
+    folder.begin("Ingest")
+    with monkeypatch.context() as patch:
+        patch.setattr(conclusion, "conclude", MagicMock(side_effect=BabelRankError("no database")))
+        with pytest.raises(BabelRankError, match="no database"):
+            run(root)
+    with pytest.raises(BabelRankError, match="the run run-1 is using this folder"):
+        Lease(root / "clicks").take("run-2", 60)
+    run(root)
+    assert (root / "clicks" / "run.json").exists()
+    assert Lease(root / "clicks").holder() is None
+
+
+def test_a_configuration_of_another_version_is_told_of(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(notify, "_send", lambda *given: told.append(given))
+    folder = RunFolder(root / "clicks", "run-1")
+    config = {**CONFIG, "news": {}, "notify": {"webhook": "http://127.0.0.1:9/"}}
+    folder.write_request(Request(task="ranking", config=config))
+    run(root)
+    ((where, summary, _),) = told
+    assert where.webhook == "http://127.0.0.1:9/"
+    assert (summary.run_id, summary.pipeline) == ("run-1", "clicks")
+    assert "news" in summary.steps[0].error
+    assert summary.steps[0].error in html.unescape((root / "a.html").read_text())
+    assert not (root / "clicks" / "run.json").exists()
+
+
+def test_a_folder_that_somebody_works_in_is_left_alone(root: Path, folder: RunFolder) -> None:
+    """A command of this machine has the lock, and no lease."""
+    Lease(root / "clicks").end()
+    with locked(root / "clicks"):
+        run(root)
+    assert "another run is using this folder" in (root / "a.html").read_text()
+    assert not (root / "clicks" / "run.json").exists()
+
+
 def test_a_run_that_was_kept_from_the_folder_is_told_of(
     root: Path, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +162,6 @@ def test_a_run_that_has_lost_the_folder_writes_nothing(root: Path, folder: RunFo
     Lease(root / "clicks").release("run-1")
     Lease(root / "clicks").take("run-2", 60)
     run(root)
-    assert "the run run-2 has taken the output folder over" in (root / "a.html").read_text()
+    assert "the run run-2 is using this folder" in (root / "a.html").read_text()
     assert not (root / "clicks" / "run.json").exists()
     assert Lease(root / "clicks").holder() == "run-2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     lease.release("a")
     lease.take("b", 1)
     assert lease.holder() == "b"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"run_id": "a"}', '{"run_id": 1, "minutes": null}']
+)
+def test_a_damaged_lease_is_told(tmp_path: Path, content: str) -> None:
+    lease = Lease(tmp_path)
+    (tmp_path / ".lease").write_text(content)
+    for ask in (lease.holder, lease.check_free, partial(lease.take, "b", 1)):
+        with pytest.raises(BabelRankError, match=r"\.lease: is damaged .* Delete it, if no run us"):
+            ask()
+    lease.end()
+    lease.take("b", 1)
 
 
 def test_a_dead_run_is_taken_over_and_finds_out(tmp_path: Path) -> None:

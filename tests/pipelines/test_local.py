@@ -84,7 +84,11 @@ def test_a_hidden_node_fails_too(launched: dict[str, Any]):
     launched["Baseline"] = ValueError("no database")
     record, _ = run(graph("Ingest", "Baseline", "Evaluator"))
     assert str(record.error) == "no database"
-    assert [step.state for step in record.steps] == ["ran", "not reached"]
+    assert [(step.name, step.state, step.error) for step in record.steps] == [
+        ("Ingest", "ran", None),
+        ("Baseline", "failed", "no database"),
+        ("Evaluator", "not reached", None),
+    ]
 
 
 def test_message():

@@ -15,11 +15,9 @@ from typing import Any
 
 import pytest
 
-from babelrank.components.config import from_dict
 from babelrank.components.evaluation.report import RunSummary, StepSummary
 from babelrank.components.evaluation.verdict import Finding
 from babelrank.pipelines import notify
-from babelrank.pipelines.config import RankingConfig
 from babelrank.pipelines.notify import tell
 from babelrank.pipelines.operation import NotifyConfig
 from tests.components.evaluation.test_redaction import CANARY, PLANTED
@@ -121,16 +119,16 @@ def test_rows_are_never_told(listener: Listener):
 
 
 def test_a_run_that_could_not_begin_is_told_with_its_error(listener: Listener):
-    config = from_dict(
-        RankingConfig,
-        {
-            "data": {"path": "x.csv", "label": "y", "categorical": ["user"]},
-            "evaluation": {"min_auc": 0.6},
-            "notify": {"webhook": listener.address},
-        },
-    )
-    assert notify.could_not_begin(config, "r", "day 3 is missing") is None
+    config = NotifyConfig(webhook=listener.address)
+    assert notify.could_not_begin(config, "shop", "ranking", "r", "day 3 is missing") is None
     assert listener.heard[0]["error"] == "day 3 is missing"
+    assert (listener.heard[0]["pipeline"], listener.heard[0]["run_id"]) == ("shop", "r")
+
+
+def test_a_run_without_a_name_could_not_be_told_of():
+    config = NotifyConfig(webhook="http://127.0.0.1:1/")
+    problem = notify.could_not_begin(config, "shop", "ranking", "", "day 3 is missing")
+    assert (problem or "").startswith("the webhook at 127.0.0.1 was not told of it: ")
 
 
 @pytest.mark.parametrize("status", ["pushed", "blessed", "interrupted"])

@@ -6,10 +6,12 @@ import datetime
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 
+from babelrank.components.errors import ConfigError, DeviceError
 from babelrank.pipelines import cli, notify, running
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
@@ -152,6 +154,20 @@ def test_who_is_told_that_a_span_is_missing(shop: Shop, monkeypatch: pytest.Monk
     assert config.webhook is None
     assert (summary.pipeline, summary.status, report) == ("ranking", "failed", None)
     assert "missing in the window" in summary.steps[0].error
+
+
+@pytest.mark.parametrize(
+    ("error", "number"), [(DeviceError("no GPU here"), 1), (ConfigError("epochs: got -1"), 0)]
+)
+def test_who_is_told_that_a_run_cannot_begin(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception, number: int
+):
+    told: list[Any] = []
+    monkeypatch.setattr(notify, "_send", lambda *given: told.append(given))
+    monkeypatch.setattr(running, "run", MagicMock(side_effect=error))
+    shop.write(1)
+    assert shop.call()[0] in (running.FAILED, running.USAGE)
+    assert [summary.steps[0].error for _, summary, _ in told] == [str(error)] * number
 
 
 def test_a_backfill(shop: Shop):

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from babelrank.components.config import from_dict
-from babelrank.components.errors import BabelRankError, DeviceError
+from babelrank.components.errors import BabelRankError, ConfigError, DeviceError
+from babelrank.components.evaluation.report import verdict_lines
 from babelrank.pipelines import run, schedule
 from babelrank.pipelines.config import RankingConfig, TranslationConfig
 from babelrank.pipelines.run import run_pipeline
@@ -49,6 +50,26 @@ def test_missing_devices_are_an_error_before_data_are_read(
         run_pipeline(config, tmp_path / "out", lambda *step: steps.append(step))
     assert not steps
     assert not (tmp_path / "out").exists()
+
+
+def test_what_fails_outside_of_all_steps_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a tokenizer that is not installed: the report has to say so."""
+
+    def graph(*_: Any) -> None:
+        raise ConfigError("evaluation.tokenize: ja-mecab is not installed")
+
+    monkeypatch.setattr(run, "graph_function", lambda _: graph)
+    config = from_dict(RankingConfig, {"data": DATA["ranking"], "evaluation": GATES["ranking"]})
+    summary, error = run_pipeline(config, tmp_path / "out", lambda *_: None)
+    assert isinstance(error, ConfigError)
+    assert verdict_lines(summary) == [
+        "FAILED at Pipeline",
+        "  Pipeline: evaluation.tokenize: ja-mecab is not installed",
+    ]
+    assert "ja-mecab is not installed" in (tmp_path / "out" / "report.html").read_text()
+    assert "Pipeline failed: evaluation.tokenize" in caplog.text
 
 
 def test_what_a_run_reads_is_kept_whoever_planned_it(

@@ -286,9 +286,47 @@ def test_eight_digits_are_a_date_where_the_data_have_dates(days: Days, dated: Ra
     assert as_span(dated, 20240105) == JANUARY_5
     assert as_span(dated, JANUARY_5) == JANUARY_5
     assert as_span(days.config(), 20240105) == 20240105
-    assert as_span(dated, None) is None
     with pytest.raises(ConfigError, match="span: got 20240132, which is no date"):
         as_span(dated, 20240132)
+
+
+def test_joined_tables_and_explicit_splits_are_data_too(days: Days, tmp_path: Path):
+    days.write(1)
+    items, test = tmp_path / "items.csv", tmp_path / "test.csv"
+    for path in (items, test):
+        path.write_text("item,genre\n1,a\n")
+    joins = [{"path": str(items), "key": "item", "columns": ["genre"]}]
+    data = {"path": days.pattern, "label": "y", "categorical": ["item", "genre"], "joins": joins}
+    config = from_dict(
+        RankingConfig,
+        {"data": data, "evaluation": {"min_auc": 0.6}, "splits": {"test_path": str(test)}},
+    )
+    for changed in (None, items, test):
+        if changed:
+            changed.write_text("item,genre\n1,bc\n")
+        planned = days.plan(config)
+        assert planned.go, changed
+        days.ran("pushed", planned.spans, planned)
+        assert not days.plan(config).go
+    items.unlink()
+    with pytest.raises(InputError, match=r"items\.csv: no such file \(named in data\.joins\)"):
+        days.plan(config)
+
+
+def test_explicit_files_of_sentences_are_data_too(tmp_path: Path):
+    files = {name: tmp_path / name for name in ("x.tsv", "dev.en", "dev.de")}
+    for path in files.values():
+        path.write_text("a\tb\n")
+    plain = {"eval": {"source": str(files["dev.en"]), "target": str(files["dev.de"])}}
+    config = translation(splits={"explicit": plain})
+    data = dataclasses.replace(config.data, path=str(files["x.tsv"]))
+    config = dataclasses.replace(config, data=data)
+    before = reading(config).fingerprint
+    files["dev.de"].write_text("a\tbc\n")
+    assert reading(config).fingerprint != before
+    files["dev.de"].unlink()
+    with pytest.raises(InputError, match=r"dev\.de: no such file \(named in splits\.explicit\.ev"):
+        reading(config)
 
 
 def test_excluded_spans_are_not_done(days: Days):

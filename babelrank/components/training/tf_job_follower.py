@@ -22,6 +22,7 @@ from babelrank.components.training.tf_job_log import PodLog
 T = TypeVar("T")
 _OFTEN = 2.0  # seconds between two looks
 _PATIENCE = 900.0  # seconds without an answer from the cluster
+_TOLD_AFTER = 20.0  # seconds of waiting for an earlier one
 _AT_THE_END = 20.0  # the same for what is only tidying up
 _REST_OF_LOG = 20.0  # seconds
 
@@ -65,9 +66,20 @@ class Follower:
 
         Raises:
             Interrupted: Somebody wants it to end.
-            BabelRankError: The cluster does not take it, or does not answer.
+            BabelRankError: The cluster does not take it, or does not answer, or what is left of an
+                earlier one does not end.
         """
+        began, told = time.monotonic(), False
         while not self._patiently(lambda: self._started(complete, prepare)):
+            if time.monotonic() - began > _PATIENCE:
+                raise BabelRankError(
+                    f"{self._shown}: the one of an earlier try, or its pods, do not end "
+                    f"({', '.join(self._pods()) or 'no pod is left'}). On a lost machine they do "
+                    f"only by `kubectl delete pod --force`; then run the step again."
+                )
+            if not told and time.monotonic() - began > _TOLD_AFTER:
+                told = True
+                self._say(f"waiting for the pods of an earlier try: {', '.join(self._pods())}")
             self._wait()
 
     def follow(self, restarts: int, progress: Callable[[], Any]) -> None:
@@ -112,6 +124,10 @@ class Follower:
             self._patiently(lambda: self._cluster.delete(self._name), last=True)
         except BabelRankError as error:
             self._say(f"{error} It is left behind: kubectl delete tfjob {self._name}")
+
+    def _pods(self) -> list[str]:
+        """Names of the pods that are there."""
+        return [pod.name for pod in self._patiently(lambda: self._cluster.pods(self._name))]
 
     def _started(self, complete: Callable[[], bool], prepare: Callable[[], None]) -> bool:
         found = self._cluster.job(self._name)

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 
 from babelrank.components.errors import ConfigError
+from babelrank.pipelines import schedule
 from babelrank.pipelines.config import PipelineConfig, RankingConfig
 from babelrank.pipelines.kubeflow.client import Client
 from babelrank.pipelines.kubeflow.records import SUCCEEDED, Run, Wanted
 from babelrank.pipelines.kubeflow.submission import Say
-
-_EPOCH = datetime.date(1970, 1, 1)
+from babelrank.pipelines.novelty import EPOCH
 
 
 def spans(config: PipelineConfig, first: str, last: str) -> list[int]:
@@ -34,7 +34,9 @@ def spans(config: PipelineConfig, first: str, last: str) -> list[int]:
     path = _path(config)
     if not re.search(r"\{(SPAN(:\d+)?|YYYY)\}", path):
         raise ConfigError(f"data.path: {path} has no spans, so there is nothing to backfill.")
-    begin, end = (_span(text, key, path) for text, key in ((first, "--from"), (last, "--to")))
+    begin, end = (
+        _span(config, text, key, path) for text, key in ((first, "--from"), (last, "--to"))
+    )
     if begin > end:
         raise ConfigError(f"--from: got {first}, which is after --to, {last}.")
     return [span for span in range(begin, end + 1) if span not in config.spans.exclude]
@@ -90,9 +92,9 @@ def _path(config: PipelineConfig) -> str:
     return " ".join(filter(None, (data.path, config.data.source.path, config.data.target.path)))
 
 
-def _span(text: str, key: str, path: str) -> int:
+def _span(config: PipelineConfig, text: str, key: str, path: str) -> int:
     if text.isdecimal():
-        return int(text)
+        return schedule.as_span(config, int(text))
     try:
         day = datetime.date.fromisoformat(text)
     except ValueError:
@@ -101,4 +103,4 @@ def _span(text: str, key: str, path: str) -> int:
         ) from None
     if "{YYYY}" not in path:
         raise ConfigError(f"{key}: got {text}; takes a span's number, because {path} has no days.")
-    return (day - _EPOCH).days
+    return (day - EPOCH).days

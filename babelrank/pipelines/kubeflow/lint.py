@@ -20,6 +20,8 @@ from babelrank.pipelines.kubeflow.worker_pod import STEP as WORKER
 
 _QUANTITY = re.compile(r"(\d+(\.\d+)?)(m|k|[KMGTPE]i|[MGTPE])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_VOLUME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""Kubeflow names a pod's volume after its claim or secret, and that name has no dots."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(
     r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII
@@ -69,11 +71,12 @@ def check(config: PipelineConfig, steps: Sequence[str]) -> None:
                 *step.secret_volumes.values(),
             ],
         )
+        shared = {kubernetes.volume} & {*step.volumes, *step.secret_volumes}
         both = set(step.env) & set(step.secret_env) or set(step.volumes) & set(step.secret_volumes)
-        if both:
+        if both or shared:
             raise ConfigError(
-                f"kubernetes.steps.{name}: {', '.join(sorted(both))}: stands twice, for a secret "
-                f"and for something else."
+                f"kubernetes.steps.{name}: {', '.join(sorted(map(str, both or shared)))}: stands "
+                f"twice; takes each variable and volume (kubernetes.volume too) once."
             )
         _check_limits(f"kubernetes.steps.{name}", step)
 
@@ -127,7 +130,9 @@ def _check_step(key: str, step: StepConfig) -> None:
             )
         if value is not None and name.startswith("memory") and value.endswith("m"):
             raise ConfigError(f"{key}.{name}: got {value}: thousandths of a byte; takes 8Gi.")
-    if step.accelerator and "/" not in step.accelerator:
+    if step.accelerator and not (
+        "/" in step.accelerator and _LABEL_KEY.fullmatch(step.accelerator)
+    ):
         raise ConfigError(
             f"{key}.accelerator: got {step.accelerator}; takes the name of a resource, such as "
             f"nvidia.com/gpu or google.com/tpu."
@@ -155,10 +160,20 @@ def _check_step(key: str, step: StepConfig) -> None:
             raise ConfigError(f"{key}.tolerations: {one.key}: {one.value} is no taint.")
     for names, what in ((step.volumes, "volumes"), (step.secret_volumes, "secret_volumes")):
         for name, folder in names.items():
-            if not _NAME.fullmatch(name):
-                raise ConfigError(f"{key}.{what}: {name} is no name in Kubernetes.")
-            if not folder.startswith("/"):
-                raise ConfigError(f"{key}.{what}.{name}: got {folder}; takes an absolute path.")
+            if not _VOLUME.fullmatch(name):
+                raise ConfigError(f"{key}.{what}: {_no_volume(name)}")
+            if not folder.startswith("/") or ":" in folder or not folder.strip("/"):
+                raise ConfigError(
+                    f"{key}.{what}.{name}: got {folder}; takes an absolute path that is not / and "
+                    f"has no colon."
+                )
+
+
+def _no_volume(name: str) -> str:
+    return (
+        f"{name!r}: Kubeflow makes it the name of a volume in the pod, which takes a-z, 0-9 and -, "
+        f"63 characters at the most."
+    )
 
 
 def _check_image(key: str, image: str) -> None:
@@ -199,16 +214,19 @@ def _number(quantity: str) -> float:
 
 def _check_shared(kubernetes: KubernetesConfig) -> None:
     """What all steps share."""
+    if kubernetes.volume is not None and not _VOLUME.fullmatch(kubernetes.volume):
+        raise ConfigError(f"kubernetes.volume: {_no_volume(kubernetes.volume)}")
     names = {
-        "volume": kubernetes.volume,
         "service_account": kubernetes.service_account,
         **{f"image_pull_secrets[{i}]": one for i, one in enumerate(kubernetes.image_pull_secrets)},
     }
     for key, name in names.items():
         if name is not None and not _NAME.fullmatch(name):
             raise ConfigError(f"kubernetes.{key}: {name!r} is no name in Kubernetes.")
-    if ":" in kubernetes.root:
-        raise ConfigError(f"kubernetes.root: got {kubernetes.root}; takes a path without a colon.")
+    if ":" in kubernetes.root or not kubernetes.root.strip("/"):
+        raise ConfigError(
+            f"kubernetes.root: got {kubernetes.root}; takes a path that is not / and has no colon."
+        )
     if kubernetes.metadata is None:
         return
     database.of_address(kubernetes.metadata, None)

@@ -74,7 +74,7 @@ def decide(config: PipelineConfig, given: Any, folder: RunFolder) -> Decision:
     plan = schedule.plan(
         config,
         given.out,
-        span=None if given.span < 0 else given.span,
+        span=None if given.span < 0 else schedule.as_span(config, given.span),
         scheduled=scheduled,
         # Whoever does not retrain wants a run, and reads what there is.
         force=given.force or not given.retrain,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import dataclass
 from typing import Any
@@ -118,9 +119,10 @@ class Run:
     @property
     def reads(self) -> str:
         """What the run reads: a span, the day of a schedule, or the newest span."""
-        span = int(self.parameters.get("span", -1))
-        if span >= 0:
-            return f"span {span}"
+        with contextlib.suppress(TypeError, ValueError):  # of somebody else's pipeline
+            span = int(self.parameters.get("span", -1))
+            if span >= 0:
+                return f"span {span}"
         day = _scheduled(str(self.parameters.get("scheduled", "")))
         return f"scheduled {day}" if day else "newest"
 

@@ -10,22 +10,28 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from babelrank.components.errors import BabelRankError
+from babelrank.components.config import from_dict
+from babelrank.components.errors import BabelRankError, ConfigError
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.kubeflow import plan, step
-from babelrank.pipelines.kubeflow.run_folder import RunFolder
+from babelrank.pipelines.kubeflow.run_folder import Request, RunFolder
 from babelrank.pipelines.layout import Layout
-from babelrank.pipelines.lease import Lease
+from babelrank.pipelines.lease import Lease, locked
+from babelrank.pipelines.operation import NotifyConfig
 
 _METRICS = "metrics"
+_MISSED = "its pod never began, or the run was ended before; see kubectl describe."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Concludes the run and gives the output folder back.
+
+    Where it fails it keeps the folder, so that a second try finds everything as it was.
 
     Raises:
         BabelRankError: `Plan` has not run.
@@ -35,32 +41,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--executor-input", required=True, help="what Kubeflow says of outputs")
     given = step.parse(parser, arguments)
     folder, lease = RunFolder(given.out, given.run_id), Lease(given.out)
-    if lease.holder() not in (None, given.run_id):
-        _tell_of_refusal(given, folder, lease.holder())
-        return
-    decision = folder.decision()
+    request, decision = folder.request(), folder.decision()
     try:
+        config = request.configuration(() if decision is None else decision.overrides)
+        with locked(given.out):
+            lease.take(given.run_id, config.kubernetes.lease)  # again, unless Plan was refused
+    except BabelRankError as error:  # a configuration of another version, or somebody else's folder
+        _tell(given, request, folder.step(plan.NAME).error or str(error))
+        return
+    with lease.kept(given.run_id):
         if decision is not None and not decision.go:
             step.say(decision.reason)
-            _answer(given, f"<!doctype html><p>{html.escape(decision.reason)}</p>", {})
+            _answer(given, _page(decision.reason), {})
         else:
-            overrides = () if decision is None else decision.overrides
-            _conclude(folder.request().configuration(overrides), given, folder)
-    finally:
-        lease.release(given.run_id)
+            _conclude(config, given, folder)
+    lease.release(given.run_id)
     if decision is not None and not decision.go:
         shutil.rmtree(folder.path)  # last, so that a second try finds it
 
 
-def _tell_of_refusal(given: Any, folder: RunFolder, holder: str | None) -> None:
-    """Tells of a run that another one kept from its folder: what is there is not this run's."""
-    found = folder.step(plan.NAME).error
-    error = found or f"the run {holder} has taken the output folder over."
-    problem = notify.could_not_begin(folder.request().configuration(), given.run_id, error)
+def _tell(given: Any, request: Request, error: str) -> None:
+    """Tells of a run that has no folder, or no configuration, to make a report with."""
+    name = str(request.config.get("name", request.task))
+    problem = notify.could_not_begin(_notify(request), name, request.task, given.run_id, error)
     step.say(f"no report: {error}")
     if problem is not None:
         step.say(f"warning: {problem}")
-    _answer(given, f"<!doctype html><p>{html.escape(error)}</p>", {})
+    _answer(given, _page(error), {})
+
+
+def _notify(request: Request) -> NotifyConfig:
+    """Whom to tell; where even that cannot be read, whom the environment names."""
+    try:
+        return from_dict(NotifyConfig, request.config.get("notify") or {})
+    except ConfigError:
+        return NotifyConfig()
+
+
+def _page(text: str) -> str:
+    return f"<!doctype html><p>{html.escape(text)}</p>"
 
 
 def _conclude(config: PipelineConfig, given: Any, folder: RunFolder) -> None:
@@ -76,12 +95,13 @@ def _conclude(config: PipelineConfig, given: Any, folder: RunFolder) -> None:
     shown = [plan.NAME, *(name for name in names if name not in HIDDEN_NODES)]
     every = [folder.step(name) for name in (plan.NAME, *names)]
     failed = next((one for one in every if one.state == "failed"), None)
+    missed = next((n for n, one in enumerate(every) if one.state == "not reached"), None)
+    if failed is None and missed is not None:
+        failed = every[missed] = replace(every[missed], state="failed", error=_MISSED)
     steps = [one for one in every if one.name in shown or one is failed]
     record = RunRecord(run_id=given.run_id, started=folder.request().started, steps=steps)
     if failed is not None:
         record.error = BabelRankError(f"{failed.name}: {failed.error}")
-    elif any(one.state == "not reached" for one in every):
-        record.error = BabelRankError("the run was ended before all its steps had run")
     summary = conclude(config, given.out, record)
     for line in verdict_lines(summary):
         step.say(line)

@@ -205,6 +205,29 @@ def test_a_cluster_that_never_answers_again(
         one.follow()
 
 
+def test_an_earlier_one_that_does_not_end(
+    operate: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pods of a lost machine stay until somebody removes them."""
+    monkeypatch.setattr(tf_job_follower, "_TOLD_AFTER", 0.05)
+    back = threading.Event()
+
+    def lost(_: Pod) -> int:
+        back.wait(30)
+        return 143
+
+    operator = operate(lost)
+    Try(operator, tmp_path).start()
+    wait_for(lambda: len(operator.pods) == 2)
+    operator.jobs["clicks"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    monkeypatch.setattr(tf_job_follower, "_PATIENCE", 0.5)
+    second = Try(operator, tmp_path)
+    with pytest.raises(BabelRankError, match=r"do not end \(clicks-worker-0, .*delete pod --force"):
+        second.start()
+    back.set()
+    assert second.out.getvalue().count("waiting for the pods of an earlier try: clicks-wor") == 1
+
+
 def test_a_log_that_breaks_off_goes_on(operate: Start, tmp_path: Path) -> None:
     """Four lines have the same time each, and an answer begins with a whole second."""
 
