@@ -90,6 +90,9 @@ class Deployment:
         return found
 
 
+_WRITES = {"plan": "request.json", "report": "run.json"}
+
+
 class Killer:
     """Ends the first try of tasks, with all its processes, while it writes its outputs.
 
@@ -122,7 +125,12 @@ class Killer:
                 self.killed.append(task)
 
     def _outputs(self, task: str) -> set[Path]:
-        """Files of all tries of the node, such as those below artifacts/StatisticsGen."""
+        """Files of all tries of the node, such as those below artifacts/StatisticsGen.
+
+        Plan and Report, which are no nodes, write into the folder of the run.
+        """
+        if task in _WRITES:
+            return set(self._layout.runs.glob(f"*/{_WRITES[task]}"))
         folders = self._layout.artifacts.glob("*")
         mine = [one for one in folders if one.name.lower() == task.replace("-", "")]
         return {path for folder in mine for path in folder.rglob("*") if path.is_file()}

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from babelrank.components import durable
 from babelrank.components.config import from_dict
 from babelrank.components.errors import RESUME, ConfigError, WorkerLostError
 from babelrank.components.training.config import StrategyConfig
@@ -43,9 +44,7 @@ def write_job(path: str | os.PathLike[str], run_fn: str, fn_args: Mapping[str, A
         fn_args: The attributes that it reads, as plain data.
     """
     text = json.dumps({"run_fn": run_fn, "fn_args": dict(fn_args)}, indent=1)
-    temporary = Path(f"{os.fspath(path)}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)  # a worker that starts just now reads all of it
+    durable.write_text(Path(path), text)  # a worker that starts just now reads all of it
 
 
 def run_job(path: str | os.PathLike[str]) -> int:

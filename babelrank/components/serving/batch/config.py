@@ -20,7 +20,8 @@ _ENDINGS = {
     "parquet": "parquet",
     "tfrecord": TFRECORD,
 }
-_COMPRESSED = (".gz", ".xz", ".zst")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_NO_TFRECORD = (".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class BatchConfig:
                 raise ConfigError(
                     f"format: got {self.format}; a translation model takes {TEXT} or {TFRECORD}."
                 )
-            if self.keep and self.format != TFRECORD:
+            if self.keep and self.format == TEXT:
                 raise ConfigError("keep: lines of text have no columns.")
         else:
             if self.format == TEXT:
@@ -98,10 +99,16 @@ class BatchConfig:
         """The format of a file.
 
         Raises:
-            ConfigError: Its name does not say.
+            ConfigError: Its name does not say, or it cannot be read so.
         """
-        if self.format is not None:
-            return self.format
+        found = self.format or self._by_name(path, task)
+        if found == TFRECORD and path.lower().endswith(_NO_TFRECORD):
+            raise ConfigError(f"{path}: takes TFRecord files that are plain or gz; unpack it.")
+        if found == TEXT and self.keep:
+            raise ConfigError(f"keep: {path} holds lines of text, which have no columns.")
+        return found
+
+    def _by_name(self, path: str, task: str) -> str:
         name = path.lower()
         for ending in _COMPRESSED:
             name = name.removesuffix(ending)

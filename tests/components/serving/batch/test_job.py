@@ -471,7 +471,7 @@ def test_several_translations(reverser: Path, tmp_path: Path, out: Path, predict
         ("scorer", {"keep": ("score",)}, "keep: score is the name of an output"),
         ("scorer", {"keep": ("row",)}, "keep: row is the name of an output"),
         ("scorer", {"keep": ("a", "a")}, "keep: a stands twice"),
-        ("reverser", {"keep": ("a",)}, "keep: lines of text have no columns"),
+        ("reverser", {"keep": ("a",), "format": "text"}, "keep: lines of text have no columns"),
         ("reverser", {"nbest": 4}, "nbest: got 4; takes 1 to 3"),
         ("reverser", {"format": "csv"}, "format: got csv; a translation model takes text"),
         ("scorer", {"max_bad_fraction": 2}, "max_bad_fraction: got 2; takes 0 to 1"),
@@ -493,6 +493,21 @@ def test_names_that_tell_no_format(scorer: Path):
     assert config.format_of("a.ndjson", "ranking") == "jsonl"
     assert config.format_of("a.csv", "translation") == "text"
     assert BatchConfig(format="tsv").format_of("a.csv", "ranking") == "tsv"
+    assert config.format_of("a.csv.bz2", "ranking") == "csv"
+
+
+@pytest.mark.parametrize("config", [BatchConfig(), BatchConfig(format="tfrecord")])
+def test_records_are_plain_or_gz(config: BatchConfig):
+    assert config.format_of("a.tfrecord.gz", "ranking") == "tfrecord"
+    with pytest.raises(ConfigError, match=r"a\.tfrecord\.zst: takes TFRecord files that are plain"):
+        config.format_of("a.tfrecord.zst", "ranking")
+
+
+def test_lines_of_text_have_no_columns_to_keep(reverser: Path, tmp_path: Path):
+    job = make_job(reverser, tmp_path, keep=["id"])
+    assert job.config.format_of("a.tfrecord", job.task) == "tfrecord"
+    with pytest.raises(ConfigError, match="keep: a.txt holds lines of text, which have no columns"):
+        job.config.format_of("a.txt", job.task)
 
 
 def test_lanes(scorer: Path, log: Path, out: Path):
