@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
         "evaluate",
         help="BLEU and chrF of a translation model on aligned files",
         description="Translates a file and compares it with references, by sacreBLEU. Files are "
-        "UTF-8, one sentence a line, and may be compressed (.gz, .xz, .zst).",
+        "UTF-8, one sentence a line, and may be compressed (.gz, .bz2, .xz, .zst).",
     )
     _add_model(evaluate)
     evaluate.add_argument("--source", type=Path, required=True, metavar="FILE")

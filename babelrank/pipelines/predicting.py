@@ -32,7 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds what is said about files to the parser of `predict`."""
     files = parser.add_argument_group("whole files, in place of standard input")
     files.add_argument(
-        "--input", metavar="FILES", help="a path or a quoted glob; compressed files too (.gz, .zst)"
+        "--input",
+        metavar="FILES",
+        help="a path or a quoted glob; .gz, .bz2, .xz and .zst too (TFRecords: .gz)",
     )
     files.add_argument(
         "--output",

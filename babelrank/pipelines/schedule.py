@@ -214,36 +214,34 @@ def unfinished(
 
 def data_inputs(config: PipelineConfig) -> Inputs:
     """The files of the data, without those of explicit splits."""
-    from babelrank.components.ingest.spans import Inputs
+    return _inputs(config)[0]
 
-    data = config.data
-    if isinstance(config, RankingConfig) or data.path is not None:
-        return Inputs(path=data.path or "")
-    keys = ("data.source.path", "data.target.path")
-    return Inputs(path=data.source.path or "", beside=data.target.path or "", keys=keys)
+
+def _inputs(config: PipelineConfig) -> list[Inputs]:
+    """The files of the data, and those of explicit splits."""
+    if isinstance(config, RankingConfig):
+        from babelrank.components.ranking.inputs import inputs
+
+        return inputs(config.data, config.splits)
+    from babelrank.components.translation.inputs import inputs as of_text
+
+    return of_text(config.data, config.splits)
 
 
 def _fingerprint(config: PipelineConfig, found: Resolved) -> str:
-    """Of the data, and of joined tables and explicit splits, where there are any."""
-    from babelrank.components.ingest.spans import fingerprint_of
+    """Of the data, and of explicit splits and joined tables, where there are any."""
+    from babelrank.components.ingest.config import SpansConfig
+    from babelrank.components.ingest.spans import fingerprint_of, resolve_inputs
 
+    splits = [resolve_inputs(one, SpansConfig()) for one in _inputs(config)[1:]]
+    prints = [found.fingerprint, *(one.fingerprint for one in splits)]
     if isinstance(config, RankingConfig):
-        others = [("data.joins", join.path) for join in config.data.joins]
-        others += [("splits.eval_path", config.splits.eval_path or "")]
-        others += [("splits.test_path", config.splits.test_path or "")]
-    else:
-        explicit = config.splits.explicit
-        both = {"eval": explicit.eval, "test": explicit.test}
-        others = [
-            (f"splits.explicit.{name}", path or "")
-            for name, files in both.items()
-            if files is not None
-            for path in (files.path, files.source, files.target)
-        ]
-    prints = [fingerprint_of(path, key) for key, path in others if path]
-    if not prints:
-        return found.fingerprint
-    return hashlib.sha256("".join([found.fingerprint, *prints]).encode()).hexdigest()[:32]
+        from babelrank.components.ranking.inputs import joined
+
+        prints += [fingerprint_of(path) for path in joined(config.data)]
+    if len(prints) == 1:
+        return prints[0]
+    return hashlib.sha256("".join(prints).encode()).hexdigest()[:32]
 
 
 def _newest(

@@ -132,6 +132,15 @@ def test_a_configuration_of_another_version_is_told_of(
     assert not (root / "clicks" / "run.json").exists()
 
 
+def test_whoever_has_the_lease_needs_no_lock(root: Path, folder: RunFolder) -> None:
+    """Others lock the folder for a moment, only to see that it is taken."""
+    folder.write_decision(Decision(go=False, reason="Nothing new."))
+    with locked(root / "clicks"):
+        run(root)
+    assert "Nothing new." in (root / "a.html").read_text()
+    assert Lease(root / "clicks").holder() is None
+
+
 def test_a_folder_that_somebody_works_in_is_left_alone(root: Path, folder: RunFolder) -> None:
     """A command of this machine has the lock, and no lease."""
     Lease(root / "clicks").end()

@@ -292,14 +292,18 @@ def test_eight_digits_are_a_date_where_the_data_have_dates(days: Days, dated: Ra
 
 def test_joined_tables_and_explicit_splits_are_data_too(days: Days, tmp_path: Path):
     days.write(1)
-    items, test = tmp_path / "items.csv", tmp_path / "test.csv"
+    items, test = tmp_path / "items.csv", tmp_path / "test-v1.csv"
     for path in (items, test):
         path.write_text("item,genre\n1,a\n")
     joins = [{"path": str(items), "key": "item", "columns": ["genre"]}]
     data = {"path": days.pattern, "label": "y", "categorical": ["item", "genre"], "joins": joins}
     config = from_dict(
         RankingConfig,
-        {"data": data, "evaluation": {"min_auc": 0.6}, "splits": {"test_path": str(test)}},
+        {
+            "data": data,
+            "evaluation": {"min_auc": 0.6},
+            "splits": {"test_path": f"{tmp_path}/test-v{{VERSION}}.csv"},
+        },
     )
     for changed in (None, items, test):
         if changed:
@@ -308,6 +312,8 @@ def test_joined_tables_and_explicit_splits_are_data_too(days: Days, tmp_path: Pa
         assert planned.go, changed
         days.ran("pushed", planned.spans, planned)
         assert not days.plan(config).go
+    (tmp_path / "test-v2.csv").write_text("item,genre\n1,a\n")
+    assert days.plan(config).go
     items.unlink()
     with pytest.raises(InputError, match=r"items\.csv: no such file \(named in data\.joins\)"):
         days.plan(config)
@@ -325,7 +331,7 @@ def test_explicit_files_of_sentences_are_data_too(tmp_path: Path):
     files["dev.de"].write_text("a\tbc\n")
     assert reading(config).fingerprint != before
     files["dev.de"].unlink()
-    with pytest.raises(InputError, match=r"dev\.de: no such file \(named in splits\.explicit\.ev"):
+    with pytest.raises(InputError, match=r"splits\.explicit\.eval\.target"):
         reading(config)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from babelrank.components.evaluation.data_gate import ANOMALY, without_text
 from babelrank.components.evaluation.drift import DriftReport, without_values
 from babelrank.components.evaluation.run_summary import (
-    INTERRUPTED,
+    OWN_WORDS,
     UNCOVERED,
     Charts,
     RowsSummary,
@@ -75,7 +75,7 @@ def _counts(rows: RowsSummary) -> RowsSummary:
 
 
 def _without_error(step: StepSummary, left_out: str) -> StepSummary:
-    if step.error is None or step.error == INTERRUPTED:
+    if step.error is None or step.error in OWN_WORDS:
         return step
     return replace(
         step, error=f"The error is {left_out}: errors can quote rows. The run's log has it."

@@ -16,6 +16,10 @@ BadRow = tuple[str, str, int | str, str | None]
 """(reason, file, line or row-group offset, the row as it was read; None: it is left out)."""
 INTERRUPTED = "interrupted"
 """The error of a step that was stopped by Ctrl-C or SIGTERM."""
+NEVER_BEGAN = "its pod never began, or the run was ended before; see kubectl describe."
+DIED = "its pod ended without a word; out of memory, or evicted? See kubectl describe."
+OWN_WORDS = (INTERRUPTED, NEVER_BEGAN, DIED)
+"""Errors of steps that hold nothing of the data."""
 UNCOVERED = "Not covered, "
 """How notes on a vocabulary begin that list characters of the data."""
 

@@ -191,15 +191,15 @@ def fingerprint(files: Iterable[FileMetadata]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
-def fingerprint_of(path: str, key: str = "data.joins") -> str:
-    """The same for the files that one path or glob names, which stands under a key.
+def fingerprint_of(path: str) -> str:
+    """The same for the files that one path or glob names.
 
     Raises:
         InputError: There is none, one is no regular file, or its name no UTF-8.
     """
     found = _match(path)
     if not found:
-        raise InputError(f"{path}: no such file (named in {key}).")
+        raise InputError(f"{path}: no such file (named in data.joins).")
     for metadata in found:
         _check_file(metadata.path)
     return fingerprint(found)

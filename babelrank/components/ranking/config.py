@@ -68,7 +68,7 @@ class DataConfig:
         "logs/day={SPAN}/*.csv.gz",
     )
     format: Literal["csv", "tsv", "jsonl", "parquet", "tfrecord"] = option(
-        "csv", "Format of the files; .gz, .xz and .zst are recognised by name."
+        "csv", "Format of the files; .gz, .bz2, .xz and .zst are recognised by name."
     )
     delimiter: str | None = option(
         None, "Field separator of csv and tsv, one or more characters; null: ',' or a tab."

@@ -27,17 +27,16 @@ from babelrank.components.errors import ConfigError
 from babelrank.components.ingest import columns, component, driver, executor, splits
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.config import (
-    EVAL,
     ROW,
-    TEST,
     TIME,
     IngestConfig,
     SpansConfig,
     SplitsConfig,
 )
-from babelrank.components.ingest.spans import InputFile, Inputs
+from babelrank.components.ingest.spans import InputFile
 from babelrank.components.ingest.tables import read_blocks
 from babelrank.components.ranking.config import DataConfig, JoinConfig
+from babelrank.components.ranking.inputs import inputs, joined
 from babelrank.components.ranking.records import (
     LABEL,
     TIMESTAMP,
@@ -176,15 +175,6 @@ class ClickLogExampleGen(component.IngestComponent):
             "splits": to_dict(splits),
             "spans": to_dict(spans or SpansConfig()),
             "ingest": to_dict(ingest or IngestConfig()),
-            driver.INPUTS: _inputs(data, splits),
+            driver.INPUTS: driver.inputs_section(inputs(data, splits), joined(data)),
         }
         super().__init__(config)
-
-
-def _inputs(data: DataConfig, splits: SplitsConfig) -> dict[str, Any]:
-    """The files of the log, those of explicit splits, and joined ones."""
-    inputs = [Inputs(path=data.path)]
-    for split, path in ((EVAL, splits.eval_path), (TEST, splits.test_path)):
-        if path:
-            inputs.append(Inputs(path=path, split=split, keys=(f"splits.{split}_path",)))
-    return driver.inputs_section(inputs, [join.path for join in data.joins])

@@ -114,7 +114,7 @@ class DataConfig:
         "whose files stand under source and target.",
     )
     format: Literal["tsv", "csv", "moses", "tmx", "po", "jsonl", "parquet"] = option(
-        "tsv", "Format of the files; .gz, .xz and .zst are recognised by name."
+        "tsv", "Format of the files; .gz, .bz2, .xz and .zst are recognised by name."
     )
     source: SideConfig = required("What is translated.", {"language": "en", "column": 0})
     target: SideConfig = required("What it is translated into.", {"language": "de", "column": 1})

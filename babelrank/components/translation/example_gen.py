@@ -42,7 +42,7 @@ from babelrank.components.ingest import config as ingest_config
 from babelrank.components.ingest.blocks import Block, Rows
 from babelrank.components.ingest.config import IngestConfig, SpansConfig
 from babelrank.components.ingest.seen import Hashes, Seen
-from babelrank.components.ingest.spans import InputFile, Inputs
+from babelrank.components.ingest.spans import InputFile
 from babelrank.components.ingest.splits import Splitter
 from babelrank.components.translation.config import (
     DataConfig,
@@ -51,6 +51,7 @@ from babelrank.components.translation.config import (
     TextIngestConfig,
 )
 from babelrank.components.translation.formats import read_pairs
+from babelrank.components.translation.inputs import inputs
 from babelrank.components.translation.pairs import (
     PairBlock,
     PairReader,
@@ -269,30 +270,6 @@ class ParallelTextExampleGen(component.IngestComponent):
             "splits": to_dict(splits),
             "spans": to_dict(spans or SpansConfig()),
             "ingest": to_dict(ingest or TextIngestConfig()),
-            driver.INPUTS: driver.inputs_section(_inputs(data, splits)),
+            driver.INPUTS: driver.inputs_section(inputs(data, splits)),
         }
         super().__init__(config)
-
-
-def _inputs(data: DataConfig, splits: SplitsConfig) -> list[Inputs]:
-    """The files of the data, and those of explicit splits."""
-    if data.format == "moses":
-        keys = ("data.source.path", "data.target.path")
-        main = Inputs(path=data.source.path or "", beside=data.target.path or "", keys=keys)
-    else:
-        main = Inputs(path=data.path or "")
-    found = [main]
-    for name, files in (("eval", splits.explicit.eval), ("test", splits.explicit.test)):
-        key = f"splits.explicit.{name}"
-        if files is not None and files.path is not None:
-            found.append(Inputs(path=files.path, split=name, keys=(key,)))
-        elif files is not None:
-            found.append(
-                Inputs(
-                    path=files.source or "",
-                    beside=files.target or "",
-                    split=name,
-                    keys=(f"{key}.source", f"{key}.target"),
-                )
-            )
-    return found

@@ -16,6 +16,7 @@ from typing import Any
 
 from babelrank.components.config import from_dict
 from babelrank.components.errors import BabelRankError, ConfigError
+from babelrank.components.evaluation.run_summary import NEVER_BEGAN
 from babelrank.pipelines import notify
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.kubeflow import plan, step
@@ -25,7 +26,6 @@ from babelrank.pipelines.lease import Lease, locked
 from babelrank.pipelines.operation import NotifyConfig
 
 _METRICS = "metrics"
-_MISSED = "its pod never began, or the run was ended before; see kubectl describe."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Where it fails it keeps the folder, so that a second try finds everything as it was.
 
     Raises:
-        BabelRankError: `Plan` has not run.
+        BabelRankError: `Plan` has not run, or the report cannot be made, as without a database.
     """
     parser = step.parser(__doc__.split("\n")[0])
     parser.add_argument("--html", type=Path, required=True, help="where Kubeflow wants the report")
@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     request, decision = folder.request(), folder.decision()
     try:
         config = request.configuration(() if decision is None else decision.overrides)
-        with locked(given.out):
-            lease.take(given.run_id, config.kubernetes.lease)  # again, unless Plan was refused
+        if lease.holder() != given.run_id:  # Plan was refused, or did not come so far
+            with locked(given.out):
+                lease.take(given.run_id, config.kubernetes.lease)
     except BabelRankError as error:  # a configuration of another version, or somebody else's folder
         _tell(given, request, folder.step(plan.NAME).error or str(error))
         return
@@ -97,7 +98,7 @@ def _conclude(config: PipelineConfig, given: Any, folder: RunFolder) -> None:
     failed = next((one for one in every if one.state == "failed"), None)
     missed = next((n for n, one in enumerate(every) if one.state == "not reached"), None)
     if failed is None and missed is not None:
-        failed = every[missed] = replace(every[missed], state="failed", error=_MISSED)
+        failed = every[missed] = replace(every[missed], state="failed", error=NEVER_BEGAN)
     steps = [one for one in every if one.name in shown or one is failed]
     record = RunRecord(run_id=given.run_id, started=folder.request().started, steps=steps)
     if failed is not None:

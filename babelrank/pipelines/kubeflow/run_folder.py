@@ -13,7 +13,7 @@ from typing import Any
 from babelrank.components import durable
 from babelrank.components.config import apply_override, from_dict, to_dict
 from babelrank.components.errors import BabelRankError
-from babelrank.components.evaluation.report import StepSummary
+from babelrank.components.evaluation.run_summary import DIED, StepSummary
 from babelrank.pipelines.config import PipelineConfig
 from babelrank.pipelines.layout import Layout
 from babelrank.pipelines.options import PIPELINES
@@ -112,8 +112,7 @@ class RunFolder:
             return StepSummary(name=name, state="not reached")
         content = self._read(f"{_STEPS}/{name}.json")
         if content["state"] == _RUNNING:
-            gone = "its pod ended without a word; out of memory, or evicted? See kubectl describe."
-            return StepSummary(name=name, state="failed", error=gone)
+            return StepSummary(name=name, state="failed", error=DIED)
         return StepSummary(**content)
 
     def _read(self, name: str) -> dict[str, Any]:

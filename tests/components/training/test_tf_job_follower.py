@@ -209,7 +209,7 @@ def test_an_earlier_one_that_does_not_end(
     operate: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pods of a lost machine stay until somebody removes them."""
-    monkeypatch.setattr(tf_job_follower, "_TOLD_AFTER", 0.05)
+    monkeypatch.setattr(tf_job_follower, "_TOLD_AFTER", 0.0)
     back = threading.Event()
 
     def lost(_: Pod) -> int:
@@ -220,7 +220,7 @@ def test_an_earlier_one_that_does_not_end(
     Try(operator, tmp_path).start()
     wait_for(lambda: len(operator.pods) == 2)
     operator.jobs["clicks"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    monkeypatch.setattr(tf_job_follower, "_PATIENCE", 0.5)
+    monkeypatch.setattr(tf_job_follower, "_PATIENCE", 3.0)
     second = Try(operator, tmp_path)
     with pytest.raises(BabelRankError, match=r"do not end \(clicks-worker-0, .*delete pod --force"):
         second.start()

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -72,10 +73,11 @@ class Guard:
         try:
             try:
                 body = await self._body(scope, receive)
-            except _TooLarge:
+            except _TooLarge as error:
                 most = f"{self._max_bytes / 2**20:g} MiB at the most"
                 reason = f"body: takes {most}; send several requests."
-                await _refuse(noted, 413, reason, lambda: self._rest(receive))
+                rest = partial(self._rest, receive) if error.more else None
+                await _refuse(noted, 413, reason, rest)
             except TimeoutError:
                 await _refuse(noted, 408, f"body: did not come within {self._seconds:g} s.")
             except _Gone:
@@ -90,7 +92,7 @@ class Guard:
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         told = dict(scope["headers"]).get(b"content-length", b"0")
         if told.isdigit() and int(told) > self._max_bytes:
-            raise _TooLarge
+            raise _TooLarge(True)
         parts, size = [], 0
         async with asyncio.timeout(self._seconds):
             while True:
@@ -99,9 +101,10 @@ class Guard:
                     raise _Gone
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
+                more = bool(message.get("more_body"))
                 if size > self._max_bytes:
-                    raise _TooLarge
-                if not message.get("more_body"):
+                    raise _TooLarge(more)
+                if not more:
                     return b"".join(parts)
 
     async def _rest(self, receive: Receive) -> None:
@@ -132,7 +135,15 @@ class Guard:
 
 
 class _TooLarge(Exception):
-    pass
+    """A body is too large.
+
+    Args:
+        more: Whether more of it is to come.
+    """
+
+    def __init__(self, more: bool) -> None:
+        super().__init__()
+        self.more = more
 
 
 class _Gone(Exception):
@@ -164,7 +175,10 @@ def _typed(scope: Message) -> Message:
 
 
 async def _refuse(
-    send: Send, status: int, reason: str, rest: Callable[[], Awaitable[None]] | None = None
+    send: Send,
+    status: int,
+    reason: str,
+    rest: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Answers at once, and closes the connection after `rest`."""
     content = json.dumps({"error": reason}).encode()
