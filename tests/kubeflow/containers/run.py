@@ -46,6 +46,15 @@ def runner(root: Path, inside: str) -> local.DockerRunner:
     )
 
 
+def ask_no_terminal() -> None:
+    """Keeps docker's client from asking, when it has a log, whether that is a terminal's.
+
+    Podman gives a log with its first line. A step that says a line at its end is gone by then, and
+    its container with it.
+    """
+    docker.api.client.APIClient._check_is_tty = lambda client, container: False
+
+
 def _is_page(path: Path) -> bool:
     return path.is_file() and b"</html>" in path.read_bytes()
 
@@ -56,6 +65,7 @@ def main(package: Path, root: Path, inside: str) -> None:
     That is looked up in the folder: the runner takes a container that failed for one that did not
     when it is removed before the runner asks for its exit code.
     """
+    ask_no_terminal()
     pipeline = components.load_component_from_file(str(package))
     artifacts = root / "kubeflow"
     artifacts.mkdir()
