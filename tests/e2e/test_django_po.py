@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import polib
 import pytest
 
-pytestmark = pytest.mark.e2e
+# Minutes: `make test` has it on the newer stack, which has not the ten days.
+pytestmark = [pytest.mark.e2e, *([pytest.mark.slow] if sys.version_info < (3, 12) else [])]
 
 PATTERN = "django/contrib/*/locale/fr/LC_MESSAGES/*.po"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def test_a_ranking_model_starts_from_a_path(ranking: Any, tmp_path: Path) -> Non
     assert sentences(new.out)[0].startswith(f"started from {newest}: 42 of 42 rows of user kept, ")
 
 
+# Minutes: on the newer stack only, which has not the ten days.
+@(pytest.mark.slow if sys.version_info < (3, 12) else pytest.mark.e2e)
 def test_a_translation_model_starts_from_the_last_pushed_one(
     command_line: Any, tmp_path: Path
 ) -> None:
