@@ -46,13 +46,7 @@ def add(commands: Any) -> None:
     """Adds the four commands to the parser."""
     submit = _command(commands, "submit", "run a pipeline on Kubeflow Pipelines", SUBMIT)
     cluster_options.add_run(submit)
-    submit.add_argument(
-        "--span",
-        dest="newest",
-        type=options.span,
-        metavar="N",
-        help="newest span to read, or its date (the newest)",
-    )
+    options.add_span(submit, "newest")
     submit.add_argument(
         "--retrain", action="store_true", help="as `babelrank retrain`, and as scheduled runs are"
     )

@@ -70,9 +70,11 @@ def forced(config: PipelineConfig, reason: str | None) -> PipelineConfig:
     return dataclasses.replace(config, evaluation=evaluation)
 
 
-def add_span(parser: argparse.ArgumentParser) -> None:
-    """Adds the newest span to read."""
-    parser.add_argument("--span", type=span, metavar="N", help="newest span to read, or its date")
+def add_span(parser: Any, name: str = "span") -> None:
+    """Adds the newest span to read, to a parser or a group; `span` overrides `spans.span`."""
+    parser.add_argument(
+        "--span", dest=name, type=span, metavar="N", help="newest span to read, or its date"
+    )
 
 
 def span(text: str) -> int:

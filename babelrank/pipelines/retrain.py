@@ -40,13 +40,7 @@ def add(commands: Any) -> None:
     options.add_configuration(retrain)
     options.add_out(retrain)
     which = retrain.add_mutually_exclusive_group()
-    which.add_argument(
-        "--span",
-        dest="newest",
-        type=options.span,
-        metavar="N",
-        help="newest span to read, or its date",
-    )
+    options.add_span(which, "newest")
     which.add_argument(
         "--scheduled",
         type=moment,

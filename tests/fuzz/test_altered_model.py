@@ -13,7 +13,7 @@ import pytest
 
 from babelrank.components.errors import ModelError
 from babelrank.components.serving import model_folder
-from babelrank.components.serving.manifest import MANIFEST, WARMUP, verify
+from babelrank.components.serving.manifest import MANIFEST, WARMUP, Manifest, verify
 from babelrank.components.serving.model_lines import LinesDescription
 from babelrank.components.serving.model_rows import RowsDescription
 from babelrank.components.serving.versions import push, versions
@@ -117,7 +117,7 @@ def test_a_link_to_the_same_content_is_the_same_model(version: Path):
     path = version / "assets" / "words"
     path.rename(version.parent / "words")
     path.symlink_to(version.parent / "words")
-    verify(version)
+    assert verify(version) == Manifest.of(version)
 
 
 def test_the_seal_is_no_signature(version: Path):

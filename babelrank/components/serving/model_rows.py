@@ -20,6 +20,7 @@ from babelrank.components.errors import InputError
 from babelrank.components.ingest.columns import Mask, to_floats, to_lists, to_seconds, to_texts
 from babelrank.components.ingest.jsonl_reader import LIST_SEPARATOR
 from babelrank.components.serving import model_folder
+from babelrank.components.serving.shown import shown
 
 FILE = model_folder.ROWS
 
@@ -98,17 +99,20 @@ class RowColumn:
     def _text(self, value: Any, line: int) -> str:
         if value is None:
             return ""
-        wanted = "a text" if self.separator is None else "a text, a list of texts"
-        if isinstance(value, list) and (self.separator is not None or len(value) <= 1):
-            for item in value:
-                if isinstance(item, list):
-                    raise self._error(line, value, wanted)
+        if self._takes(value):
             return (self.separator or "").join(self._text(item, line) for item in value)
         if isinstance(value, list | dict):
+            wanted = "a text" if self.separator is None else "a text, a list of texts"
             raise self._error(line, value, wanted)
         if isinstance(value, bool):
             return "true" if value else "false"
         return self._unicode(value, line)
+
+    def _takes(self, value: Any) -> bool:
+        """Whether a value is a list that the column takes: of a text, or of several categories."""
+        if not isinstance(value, list) or any(isinstance(item, list) for item in value):
+            return False
+        return self.separator is not None or len(value) <= 1
 
     def _moment(self, value: Any, line: int) -> str:
         if isinstance(value, list | dict):
@@ -130,11 +134,7 @@ class RowColumn:
             raise self._error(line, value, "a number") from None
 
     def _error(self, line: int, value: Any, wanted: str) -> InputError:
-        try:
-            shown = f"{value!r:.60}"
-        except RecursionError:
-            shown = "a value that is nested deeply"
-        return InputError(f"line {line}: {self.name}: got {shown}; takes {wanted} or null.")
+        return InputError(f"line {line}: {self.name}: got {shown(value)}; takes {wanted} or null.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,7 @@ def test_values_of_files_that_ingest_refuses():
         (NUMBER, "cheap", r"^line 11: price: got 'cheap'; takes a number or null\.$"),
         (NUMBER, [1], r"^line 11: price: got \[1\]; takes a number or null\.$"),
         (NUMBER, {}, r"^line 11: price: got \{\}; takes a number or null\.$"),
-        (NUMBER, 10**400, r"^line 11: price: got 10{59}; takes a number or null\.$"),
+        (NUMBER, 10**400, r"^line 11: price: got 10{58}…; takes a number or null\.$"),
         (TIME, "yesterday", r"^line 11: ts: got 'yesterday'; takes a time or null\.$"),
         (TIME, "2023-13-01", r"^line 11: ts: got '2023-13-01'; takes a time or null\.$"),
         (TIME, True, r"^line 11: ts: got True; takes a time or null\.$"),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from babelrank.components.serving.server.refusals import BadRequest
-from babelrank.components.serving.server.requests import check_text, shown
+from babelrank.components.serving.server.requests import check_text
 from babelrank.components.serving.server.settings import Limits
+from babelrank.components.serving.shown import shown
 
 
 def check(examples: Sequence[bytes], limits: Limits) -> None:

@@ -20,9 +20,9 @@ from babelrank.components.serving.server.requests import (
     instances,
     is_serialized,
     serialized,
-    shown,
 )
 from babelrank.components.serving.server.settings import Limits
+from babelrank.components.serving.shown import shown
 
 Signature = list[dict[str, Any]]
 """Tensors of the open inference protocol: name, datatype and shape of each."""

@@ -18,11 +18,10 @@ from babelrank.components.serving.server.requests import (
     Question,
     Tensor,
     check_text,
-    kind,
     nbest_of,
-    shown,
 )
 from babelrank.components.serving.server.settings import Limits
+from babelrank.components.serving.shown import kind, shown
 from babelrank.components.serving.translate import Translated, batches
 
 NOT_FOUND = -1e9

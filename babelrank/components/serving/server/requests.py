@@ -15,6 +15,7 @@ from typing import Any
 from babelrank.components.serving.model_rows import is_unicode
 from babelrank.components.serving.server.refusals import BadRequest, TooLarge
 from babelrank.components.serving.server.settings import Limits
+from babelrank.components.serving.shown import kind, shown
 
 EXAMPLES = "serving_default"
 """Signature and door of serialized `tf.Example`s."""
@@ -164,20 +165,3 @@ def check_text(text: str, where: str, limits: Limits, width: Callable[[str], int
         raise BadRequest(
             f"{where}: got {shown(text)}, which has half a surrogate pair; takes Unicode text."
         )
-
-
-def shown(value: Any) -> str:
-    """A value for a message, short."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        return f"{kind(value)}, nested deeply"
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def kind(value: Any) -> str:
-    """What a JSON value is, in words."""
-    if value is None:
-        return "null"
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-    return names.get(type(value), "a number")

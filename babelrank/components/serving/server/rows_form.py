@@ -18,9 +18,9 @@ from babelrank.components.serving.server.requests import (
     Question,
     Tensor,
     check_text,
-    shown,
 )
 from babelrank.components.serving.server.settings import Limits
+from babelrank.components.serving.shown import shown
 
 _NUMBERS = ("FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "BOOL")
 
